@@ -1,0 +1,203 @@
+"""A job as RunPod hands it over, parsed once into a frozen JobRequest. Knows no graph and reads no file."""
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from ..errors import Detail, InvalidInput
+from ..ids import JobId
+from .names import folder_of
+from .quoting import kind_of, listed
+from .request_fields import EnvelopeFields, ImageFields, InputFields, S3Fields
+from .request_findings import findings, invalid, too_large
+
+__all__ = ["ImageSpec", "JobRequest", "Limits", "OutputOptions", "S3Config", "folder_of", "parse"]
+
+# Base64 is a third longer than its content, line breaks make it a little more.
+_TEXT_PER_BYTE = 1.4
+_ENVELOPE = ("id", "policy", "s3Config")
+_Fields = TypeVar("_Fields", EnvelopeFields, InputFields)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one job may bring. `max_input_bytes` is all inline files together, decoded."""
+
+    max_images: int = 100
+    max_input_bytes: int = 500_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpec:
+    """An input file as the caller gave it. `field` is its place in the input, such as "images.0"."""
+
+    name: str
+    source: str = field(repr=False)
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutputOptions:
+    """How outputs shall look and where they shall go; None leaves it to the worker's settings."""
+
+    format: Literal["png", "jpeg", "webp"] | None = None
+    quality: int = 90
+    metadata: Literal["keep", "strip"] | None = None
+    delivery: Literal["base64", "s3"] | None = None
+    include_temp: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class S3Config:
+    """A bucket that the request brings along."""
+
+    endpoint_url: str
+    access_key_id: str = field(repr=False)
+    secret_access_key: str = field(repr=False)
+    bucket_name: str | None = None
+    region: str | None = None
+    prefix: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobRequest:
+    """A job whose fields are sound. Its workflow is still raw: the graph and the files are checked next."""
+
+    job_id: JobId
+    workflow: dict[str, Any] = field(repr=False)
+    images: tuple[ImageSpec, ...] = ()
+    overrides: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    force: bool = False
+    comfy_org_api_key: str | None = field(default=None, repr=False)
+    extra_pnginfo: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    output: OutputOptions = OutputOptions()
+    s3: S3Config | None = None
+    timeout_s: float | None = None
+    receipt: bool = False
+    timings: bool = False
+    previews: bool = False
+
+
+def parse(job: object, limits: Limits) -> JobRequest:
+    """Check everything that can be told from the job alone. Raises InvalidInput or InputTooLarge, all findings in it.
+
+    Unknown keys are ignored, as the RunPod worker does. A job without id gets one.
+    """
+    if not isinstance(job, dict):
+        raise InvalidInput(f'The job must be an object like {{"input": {{…}}}}, not {kind_of(job)}.')
+    raw = _input_of(job, limits)
+    _check_size(raw, limits)
+    details: list[Detail] = []
+    envelope = _validated(EnvelopeFields, {key: job[key] for key in _ENVELOPE if _given(job.get(key))}, details)
+    fields = _validated(InputFields, raw, details)
+    if envelope is None or fields is None:
+        raise InvalidInput(listed([detail["message"] for detail in details]), details)
+    return _request(envelope, fields)
+
+
+def _input_of(job: dict[Any, Any], limits: Limits) -> dict[Any, Any]:
+    raw = job.get("input")
+    if isinstance(raw, str):
+        raw = _from_json(raw, limits)
+    if not isinstance(raw, dict):
+        hint = ' Put the fields of the job under "input".' if "workflow" in job or "prompt" in job else ""
+        raise invalid("input", "wrong_type", f"input must be an object, not {kind_of(raw)}.{hint}")
+    if not ("workflow" in raw or "prompt" in raw):
+        _explain_missing_workflow(raw)
+    return raw
+
+
+def _from_json(text: str, limits: Limits) -> Any:
+    if len(text) > limits.max_input_bytes * _TEXT_PER_BYTE:
+        raise too_large("input", f"input is larger than the {limits.max_input_bytes:,} bytes this worker takes.")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg} at line {error.lineno}, column {error.colno}"
+    except RecursionError:
+        reason = "it is nested too deep"
+    except ValueError:
+        reason = "it holds a number with too many digits"
+    raise invalid("input", "invalid_json", f"input is a string that is not valid JSON: {reason}.")
+
+
+def _explain_missing_workflow(raw: dict[Any, Any]) -> None:
+    """Raise for the two mistakes that a bare "workflow is missing" would not explain."""
+    if any(isinstance(node, dict) and "class_type" in node for node in raw.values()):
+        raise invalid(
+            "workflow", "missing", 'input is the workflow itself: send it one level down, {"input": {"workflow": …}}.'
+        )
+    if isinstance(raw.get("input"), dict):
+        raise invalid("workflow", "missing", "input holds another input: leave one of the two levels out.")
+
+
+def _check_size(raw: dict[Any, Any], limits: Limits) -> None:
+    images = raw.get("images")
+    if not isinstance(images, list):
+        return
+    if len(images) > limits.max_images:
+        raise too_large(
+            "images",
+            f"images has {len(images)} entries; this worker takes {limits.max_images} (setting MAX_IMAGES).",
+        )
+    sources = (entry.get("image") for entry in images if isinstance(entry, dict))
+    total = sum(len(source) for source in sources if isinstance(source, str))
+    if total > limits.max_input_bytes * _TEXT_PER_BYTE:
+        raise too_large(
+            "images",
+            f"images together are larger than {limits.max_input_bytes:,} bytes (setting MAX_INPUT_TOTAL_MB): "
+            "send URLs, or smaller files.",
+        )
+
+
+def _given(value: Any) -> bool:
+    # RunPod passes on empty objects and nulls for what the caller left out.
+    return value is not None and not (isinstance(value, str | dict) and not value)
+
+
+def _validated(model: type[_Fields], raw: dict[Any, Any], details: list[Detail]) -> _Fields | None:
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        details += findings(error)
+    return None
+
+
+def _request(envelope: EnvelopeFields, fields: InputFields) -> JobRequest:
+    return JobRequest(
+        job_id=JobId(envelope.id or str(uuid.uuid4())),
+        workflow=fields.workflow,
+        images=tuple(_image(index, image) for index, image in enumerate(fields.images)),
+        overrides=fields.overrides,
+        force=fields.force,
+        comfy_org_api_key=fields.comfy_org_api_key or None,
+        extra_pnginfo=fields.extra_pnginfo,
+        output=OutputOptions(
+            format=fields.output_format,
+            quality=fields.output_quality,
+            metadata=fields.metadata,
+            delivery=fields.delivery,
+            include_temp=fields.include_temp,
+        ),
+        s3=_s3(fields.s3 or envelope.s3),
+        timeout_s=_shorter(fields.timeout_s, envelope.policy.execution_timeout_ms / 1000),
+        receipt=fields.receipt,
+        timings=fields.timings,
+        previews=fields.previews,
+    )
+
+
+def _image(index: int, image: ImageFields) -> ImageSpec:
+    return ImageSpec(name=image.name, source=image.image, field=f"images.{index}")
+
+
+def _s3(given: S3Fields | None) -> S3Config | None:
+    return S3Config(**given.model_dump()) if given else None
+
+
+def _shorter(timeout_s: float | None, policy_s: float) -> float | None:
+    return min(filter(None, (timeout_s, policy_s)), default=None)

@@ -1,0 +1,133 @@
+"""The fields of a job as they arrive, as pydantic models. Lenient in spelling, strict in meaning."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from .json_value import PlainCopier, encodable
+from .names import fault_of_name
+from .quoting import quote
+
+# RunPod's longest execution time.
+_MAX_TIMEOUT_S = 7 * 24 * 3600
+# PNG's own limits for the keyword of a text chunk, which each key becomes.
+_MAX_KEYWORD = 79
+
+
+def _file_name(name: str) -> str:
+    if fault := fault_of_name(name):
+        raise PydanticCustomError("invalid_name", "{reason}", {"reason": f"({quote(name)}) {fault}"})
+    return name
+
+
+def _lower(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _format_name(value: Any) -> Any:
+    return {"jpg": "jpeg"}.get(value, value) if isinstance(value := _lower(value), str) else value
+
+
+def _pnginfo(value: dict[str, Any]) -> dict[str, Any]:
+    copier = PlainCopier()
+    copied: dict[str, Any] = copier.copy(value)
+    for flaw in copier.flaws[:1]:
+        place = ".".join(flaw.path)
+        raise PydanticCustomError(flaw.code, "{reason}", {"reason": f"at {place!r} {flaw.message}"})
+    for key in copied:
+        if not (0 < len(key) <= _MAX_KEYWORD and key.isprintable() and ord(max(key)) < 256):
+            reason = f"has the key {quote(key)}, which a PNG cannot hold: use 1 to {_MAX_KEYWORD} Latin letters"
+            raise PydanticCustomError("invalid_key", "{reason}", {"reason": reason})
+    return copied
+
+
+def _sound(value: str) -> str:
+    if not encodable(value):
+        raise PydanticCustomError("invalid_text", "holds half of a surrogate pair, which is not text")
+    return value
+
+
+def _job_id(value: Any) -> Any:
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= 64:
+        return str(value)
+    if isinstance(value, str) and not value.isprintable():
+        raise PydanticCustomError("invalid_id", "must hold no control characters")
+    return value
+
+
+Sound = Annotated[str, AfterValidator(_sound)]
+Text = Annotated[str, Field(min_length=1), AfterValidator(_sound)]
+JobIdText = Annotated[str, Field(max_length=256), BeforeValidator(_job_id)]
+FileName = Annotated[str, AfterValidator(_file_name)]
+OutputFormat = Annotated[Literal["png", "jpeg", "webp"], BeforeValidator(_format_name)]
+Choice = BeforeValidator(_lower)
+
+
+class Fields(BaseModel):
+    """Unknown keys are ignored, as the RunPod worker does; null is the same as absent."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:
+        return {key: item for key, item in value.items() if item is not None} if isinstance(value, dict) else value
+
+
+class ImageFields(Fields):
+    """An entry of `images`."""
+
+    name: FileName
+    image: Text
+
+
+class S3Fields(Fields):
+    """A bucket of the caller's own; in our spelling or in RunPod's."""
+
+    endpoint_url: Text = Field(validation_alias=AliasChoices("endpoint_url", "endpointUrl"))
+    access_key_id: Text = Field(validation_alias=AliasChoices("access_key_id", "accessId"))
+    secret_access_key: Text = Field(validation_alias=AliasChoices("secret_access_key", "accessSecret"))
+    bucket_name: Sound | None = Field(None, validation_alias=AliasChoices("bucket_name", "bucketName"))
+    region: Sound | None = None
+    prefix: Sound | None = None
+
+
+class PolicyFields(Fields):
+    """What the worker needs of RunPod's `policy`. 0 is no limit."""
+
+    execution_timeout_ms: Annotated[float, Field(ge=0, le=_MAX_TIMEOUT_S * 1000, allow_inf_nan=False)] = Field(
+        0, validation_alias="executionTimeout"
+    )
+
+
+class EnvelopeFields(Fields):
+    """What stands beside `input` in a job."""
+
+    id: JobIdText = ""
+    policy: PolicyFields = PolicyFields()
+    s3: S3Fields | None = Field(None, validation_alias="s3Config")
+
+
+class InputFields(Fields):
+    """The job's `input`."""
+
+    # Its keys and nodes are checked as a graph, with node ids in the findings.
+    workflow: dict[Any, Any] = Field(validation_alias=AliasChoices("workflow", "prompt"))
+    images: list[ImageFields] = []
+    overrides: dict[str, Any] = {}
+    force: bool = False
+    comfy_org_api_key: Sound | None = Field(
+        None, validation_alias=AliasChoices("comfy_org_api_key", "api_key_comfy_org")
+    )
+    extra_pnginfo: Annotated[dict[str, Any], AfterValidator(_pnginfo)] = {}
+    output_format: OutputFormat | None = None
+    output_quality: Annotated[int, Field(ge=1, le=100)] = 90
+    metadata: Annotated[Literal["keep", "strip"], Choice] | None = None
+    delivery: Annotated[Literal["base64", "s3"], Choice] | None = None
+    include_temp: bool = False
+    s3: S3Fields | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=_MAX_TIMEOUT_S, allow_inf_nan=False)] | None = None
+    receipt: bool = False
+    timings: bool = False
+    previews: bool = False
