@@ -1,0 +1,1 @@
+"""Workflows as data: pure functions on API-format graphs. Talks to nothing."""
