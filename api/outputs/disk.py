@@ -1,0 +1,71 @@
+"""The file sink: outputs kept in a folder, usually on the network volume, each there whole or not at all."""
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from ..errors import DeliveryFailed, DiskFull, OutputUnavailable
+from ..ids import JobId
+from ..jobs.ports import Delivered, OutputFile
+from .naming import TakenNames, job_component, safe_component
+
+_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
+
+
+def disk_error(error: OSError, doing: str) -> DeliveryFailed:
+    """An OSError of writing as the error a caller can act on."""
+    if error.errno in _FULL:
+        return DiskFull(f"No space left while trying to {doing} ({error.strerror}): free some, or configure S3.")
+    return DeliveryFailed(f"Could not {doing}: {error.strerror or type(error).__name__}; check the folder's rights.")
+
+
+class DiskSink:
+    """Copies each output to `{directory}/{job_id}/{filename}`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory.absolute()
+        self._names = TakenNames()
+
+    def put(self, job_id: JobId, file: OutputFile) -> Delivered:
+        """The file's absolute path there. Raises DiskFull, OutputUnavailable or DeliveryFailed."""
+        folder = self._directory / job_component(job_id)
+        target = folder / self._names.claim(job_id, safe_component(file.filename), file)
+        if not file.path.is_file():
+            raise OutputUnavailable(f"The output {file.filename} is no longer where it was fetched to.")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _copy_whole(file.path, target)
+        except OSError as error:
+            raise disk_error(error, f"keep {file.filename} in {self._directory}") from error
+        return Delivered("file", str(target))
+
+
+def _copy_whole(source: Path, target: Path) -> None:
+    """Copy under another name, then rename: a reader or a crash never meets half a file."""
+    handle, name = tempfile.mkstemp(prefix=".part-", dir=target.parent)
+    os.close(handle)
+    part = Path(name)
+    try:
+        shutil.copyfile(source, part)
+        # mkstemp's 0600 would keep the volume's other readers out; some network volumes know no modes.
+        with contextlib.suppress(PermissionError):
+            part.chmod(0o644)
+        _sync(part)
+        part.replace(target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    # Network file systems that know no fsync on folders answer EINVAL; the rename is all they offer.
+    with contextlib.suppress(OSError):
+        _sync(target.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

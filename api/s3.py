@@ -1,0 +1,223 @@
+"""One connection to one S3 bucket, for inputs and outputs alike. Speaks boto3 and translates its errors."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from .errors import InputUnavailable, StorageUnreachable, WorkerError
+from .s3_address import REQUEST, SETTINGS, Asker, S3Location, parse_endpoint
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+__all__ = ["REQUEST", "SETTINGS", "Asker", "S3Connection", "S3Location", "connect", "is_transient", "parse_endpoint"]
+
+_MIB = 1024 * 1024
+# A file travels in parts of 8 MiB, two at a time: constant memory whatever its size.
+_PART_BYTES = 8 * _MIB
+_PARTS_AT_ONCE = 2
+_CHUNK_BYTES = _MIB
+_CONNECT_TIMEOUT_S = 5.0
+_READ_TIMEOUT_S = 60.0
+_REQUEST_ATTEMPTS = 3
+_MAX_CLIENTS = 8
+_TRANSIENT_CODES = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "InternalError"}
+_ADVICE = {
+    "NoSuchBucket": "the bucket does not exist; check its name and the endpoint",
+    "NoSuchKey": "the object does not exist",
+    "AccessDenied": "access denied; the key needs s3:PutObject and s3:GetObject there",
+    "InvalidAccessKeyId": "the access key id is unknown there",
+    "SignatureDoesNotMatch": "the secret access key does not fit the access key id",
+    "AuthorizationHeaderMalformed": "the region is wrong; set {region}",
+    "PermanentRedirect": "the bucket lives in another region; set {region}",
+    "RequestTimeTooSkewed": "this machine's clock is wrong",
+    "ExpiredToken": "the credentials have expired",
+    "QuotaExceeded": "the storage's quota is used up",
+    "403": "access denied; check the keys and their rights",
+    "404": "not found; check bucket and key",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What makes two connections share a client."""
+
+    endpoint: str
+    region: str
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+    connect_timeout_s: float
+    read_timeout_s: float
+
+
+class S3Connection:
+    """A bucket with the keys to it. Cheap to make: the client behind it is made on first use and shared."""
+
+    def __init__(self, location: S3Location, account: _Account, asker: Asker) -> None:
+        self.location = location
+        self._account = account
+        self._asker = asker
+
+    def upload(self, path: Path, key: str, content_type: str) -> None:
+        """Put one file, in parts when it is large. Raises boto's own errors: the caller decides on repeats."""
+        from boto3.s3.transfer import TransferConfig
+
+        config = TransferConfig(
+            multipart_threshold=_PART_BYTES,
+            multipart_chunksize=_PART_BYTES,
+            max_concurrency=_PARTS_AT_ONCE,
+            preferred_transfer_client="classic",
+        )
+        self.client.upload_file(
+            str(path), self.location.bucket, key, ExtraArgs={"ContentType": content_type}, Config=config
+        )
+
+    def presigned_url(self, key: str, expires_s: int) -> str:
+        """A URL that reads the object until it expires. A secret: never log it."""
+        params = {"Bucket": self.location.bucket, "Key": key}
+        return self.client.generate_presigned_url("get_object", Params=params, ExpiresIn=expires_s)
+
+    def open_object(self, bucket: str, key: str) -> Iterator[bytes]:
+        """The content of an object in chunks; any bucket these keys can read. Raises InputUnavailable."""
+        with self.translated(f"read s3://{bucket}/{key}", InputUnavailable):
+            body = self.client.get_object(Bucket=bucket, Key=key)["Body"]
+        return self._chunks(body, f"read s3://{bucket}/{key}")
+
+    def _chunks(self, body: Any, doing: str) -> Iterator[bytes]:
+        with self.translated(doing, InputUnavailable):
+            try:
+                yield from body.iter_chunks(_CHUNK_BYTES)
+            finally:
+                body.close()
+
+    @property
+    def client(self) -> "S3Client":
+        """The shared boto3 client."""
+        return _client_for(self._account)
+
+    @contextmanager
+    def translated(self, doing: str, into: type[WorkerError] = StorageUnreachable) -> Iterator[None]:
+        """Turn what boto raises inside the block into `into`: no secrets, no signed URLs in its message."""
+        from boto3.exceptions import Boto3Error
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            yield
+        except (Boto3Error, BotoCoreError, ClientError) as error:
+            host = urlsplit(self.location.endpoint).netloc
+            raise into(f"Could not {doing} at {host}: {self._reason(_unwrapped(error))}.") from error
+
+    def _reason(self, error: BaseException) -> str:
+        code, status = _answer(error)
+        if code is None:
+            return f"no usable answer ({type(error).__name__}); check the endpoint and that it can be reached"
+        advice = _ADVICE.get(code) or _ADVICE.get(str(status))
+        said = f"HTTP {status} {code}" if code != str(status) else f"HTTP {status}"
+        return f"{said}, {advice.format(region=self._asker.region)}" if advice else said
+
+
+def connect(
+    endpoint_url: str | None,
+    access_key_id: str | None,
+    secret_access_key: str | None,
+    bucket_name: str | None = None,
+    region: str | None = None,
+    *,
+    asker: Asker = SETTINGS,
+    connect_timeout_s: float = _CONNECT_TIMEOUT_S,
+    read_timeout_s: float = _READ_TIMEOUT_S,
+) -> S3Connection:
+    """Check a configuration without touching the network. Raises the asker's error when it is not whole."""
+    needed = {
+        asker.url: endpoint_url,
+        asker.access_key_id: access_key_id,
+        asker.secret_access_key: secret_access_key,
+    }
+    missing = [name for name, value in needed.items() if not value]
+    if not endpoint_url or not access_key_id or not secret_access_key:
+        raise asker.refuse(missing[0], f"S3 is configured by half: {', '.join(missing)} missing.")
+    for name, key in ((asker.access_key_id, access_key_id), (asker.secret_access_key, secret_access_key)):
+        # They travel in HTTP headers, where anything else fails late and obscurely.
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            raise asker.refuse(name, f"{name} holds characters no key has.")
+    location = parse_endpoint(endpoint_url, bucket_name or None, region or None, asker)
+    account = _Account(
+        location.endpoint, location.region, access_key_id, secret_access_key, connect_timeout_s, read_timeout_s
+    )
+    return S3Connection(location, account, asker)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same call may succeed a little later. Takes boto's errors, before translation."""
+    from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, IncompleteReadError, SSLError
+
+    error = _unwrapped(error)
+    if isinstance(error, ClientError):
+        code, status = _answer(error)
+        return code in _TRANSIENT_CODES or status == 429 or status >= 500
+    lost = isinstance(error, HTTPClientError | ConnectionError | IncompleteReadError)
+    return lost and not isinstance(error, SSLError)
+
+
+def _unwrapped(error: BaseException) -> BaseException:
+    """The ClientError inside boto3's S3UploadFailedError, which keeps it only as its context."""
+    from boto3.exceptions import S3UploadFailedError
+
+    return error.__context__ or error if isinstance(error, S3UploadFailedError) else error
+
+
+def _answer(error: BaseException) -> tuple[str | None, int]:
+    response: Any = getattr(error, "response", None)
+    if not isinstance(response, dict):
+        return None, 0
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return str(response.get("Error", {}).get("Code") or status), int(status)
+
+
+_lock = threading.Lock()
+_session: Any = None
+_clients: "OrderedDict[_Account, S3Client]" = OrderedDict()
+
+
+def _client_for(account: _Account) -> "S3Client":
+    # One session for all: making a client is not thread-safe, and each session holds 13 MB of service models.
+    with _lock:
+        client = _clients.get(account) or _make_client(account)
+        _clients[account] = client
+        _clients.move_to_end(account)
+        while len(_clients) > _MAX_CLIENTS:
+            _clients.popitem(last=False)
+        return client
+
+
+def _make_client(account: _Account) -> "S3Client":
+    global _session  # noqa: PLW0603 - the one cached session
+    import boto3.session
+    from botocore.config import Config
+
+    _session = _session or boto3.session.Session()
+    config = Config(
+        signature_version="s3v4",
+        connect_timeout=account.connect_timeout_s,
+        read_timeout=account.read_timeout_s,
+        retries={"mode": "standard", "total_max_attempts": _REQUEST_ATTEMPTS},
+        max_pool_connections=16,
+        # R2, GCS and older MinIO refuse boto's newer default checksums and host-style buckets.
+        s3={"addressing_style": "path"},
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+    )
+    client: S3Client = _session.client(
+        "s3",
+        endpoint_url=account.endpoint,
+        region_name=account.region,
+        aws_access_key_id=account.access_key_id,
+        aws_secret_access_key=account.secret_access_key,
+        config=config,
+    )
+    return client
