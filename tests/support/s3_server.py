@@ -6,8 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -53,6 +52,7 @@ class S3Server:
         self._open.set()
         self.held = threading.Event()
         self._down = False
+        self._client: Any = None
 
     def __enter__(self) -> Self:
         environment = {**os.environ, "AWS_ACCESS_KEY_ID": "moto", "AWS_SECRET_ACCESS_KEY": "moto"}
@@ -75,6 +75,8 @@ class S3Server:
 
     def __exit__(self, *_: object) -> None:
         self.reset()
+        if self._client is not None:
+            self._client.close()
         self._front.shutdown()
         self._front.server_close()
         self._thread.join()
@@ -89,49 +91,41 @@ class S3Server:
         return f"http://127.0.0.1:{self._front.server_address[1]}"
 
     def client(self) -> Any:
-        """A boto3 client that goes past the front, to look at what is really there."""
-        return boto3.session.Session().client(
-            "s3",
-            endpoint_url=f"http://127.0.0.1:{self.direct_port}",
-            region_name=REGION,
-            aws_access_key_id=ACCESS_KEY_ID,
-            aws_secret_access_key=SECRET_ACCESS_KEY,
-            config=Config(s3={"addressing_style": "path"}),
-        )
+        """The boto3 client that goes past the front, to look at what is really there."""
+        if self._client is None:
+            self._client = boto3.session.Session().client(
+                "s3",
+                endpoint_url=f"http://127.0.0.1:{self.direct_port}",
+                region_name=REGION,
+                aws_access_key_id=ACCESS_KEY_ID,
+                aws_secret_access_key=SECRET_ACCESS_KEY,
+                config=Config(s3={"addressing_style": "path"}),
+            )
+        return self._client
 
     def create_bucket(self, name: str = "outputs", *, public: bool = False) -> str:
         """A new empty bucket, or the existing one. A public one hands objects out without a signature."""
-        with self.opened() as client:
-            client.create_bucket(Bucket=name)
-            if public:
-                rule = {
-                    "Effect": "Allow",
-                    "Principal": "*",
-                    "Action": "s3:GetObject",
-                    "Resource": f"arn:aws:s3:::{name}/*",
-                }
-                client.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [rule]}))
+        self.client().create_bucket(Bucket=name)
+        if public:
+            rule = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{name}/*"}
+            policy = json.dumps({"Version": "2012-10-17", "Statement": [rule]})
+            self.client().put_bucket_policy(Bucket=name, Policy=policy)
         return name
-
-    @contextmanager
-    def opened(self) -> Iterator[Any]:
-        """A client that is closed afterwards."""
-        client = self.client()
-        try:
-            yield client
-        finally:
-            client.close()
 
     def keys(self, bucket: str = "outputs") -> list[str]:
         """The keys in a bucket, sorted."""
-        with self.opened() as client:
-            return sorted(item["Key"] for item in client.list_objects_v2(Bucket=bucket).get("Contents", []))
+        return sorted(item["Key"] for item in self.client().list_objects_v2(Bucket=bucket).get("Contents", []))
 
     def read(self, bucket: str, key: str) -> tuple[bytes, dict[str, Any]]:
         """An object's content and its head."""
-        with self.opened() as client:
-            answer = client.get_object(Bucket=bucket, Key=key)
-            return answer["Body"].read(), answer
+        answer = self.client().get_object(Bucket=bucket, Key=key)
+        with answer["Body"] as body:
+            return body.read(), answer
+
+    def empty(self, bucket: str = "outputs") -> None:
+        """Delete what is in a bucket."""
+        for key in self.keys(bucket):
+            self.client().delete_object(Bucket=bucket, Key=key)
 
     def fail(self, times: int | None, *, status: int = 500, code: str = "InternalError", method: str = "") -> None:
         """Answer the next `times` requests (None: all) with an error, without passing them on."""

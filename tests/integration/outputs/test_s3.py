@@ -1,5 +1,7 @@
 """S3 as it really answers: headers, multipart, URLs, faults, a bucket of the request's own."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,10 +37,7 @@ def running() -> Iterator[S3Server]:
 def server(running: S3Server) -> Iterator[S3Server]:
     yield running
     running.reset()
-    with running.opened() as client:
-        keys = running.keys()
-        for key in keys:
-            client.delete_object(Bucket="outputs", Key=key)
+    running.empty()
 
 
 @pytest.fixture
@@ -145,8 +144,7 @@ def test_a_denied_video_leaves_no_half_upload(server: S3Server, sink: S3Sink, vi
     server.fail(None, status=403, code="AccessDenied", method="PUT")
     with pytest.raises(StorageUnreachable):
         sink.put(JOB, video)
-    with server.opened() as client:
-        assert "Uploads" not in client.list_multipart_uploads(Bucket="outputs")
+    assert "Uploads" not in server.client().list_multipart_uploads(Bucket="outputs")
 
 
 def test_after_an_outage_files_get_one_try_until_it_answers_again(
@@ -264,3 +262,16 @@ def test_connections_alike_share_a_client(server: S3Server, connection: S3Connec
     again = connect(server.url, ACCESS_KEY_ID, SECRET_ACCESS_KEY, "other", read_timeout_s=20)
     assert again.client is connection.client
     assert connect(server.url, "else", SECRET_ACCESS_KEY, "other", read_timeout_s=20).client is not connection.client
+
+
+def test_boto3_is_loaded_by_the_first_upload_and_not_before() -> None:
+    program = """
+import sys
+from api.outputs.delivery import Delivery
+from api.outputs.s3 import S3Sink
+from api.s3 import connect
+S3Sink(connect("https://minio/pics", "id", "secret"))
+assert not {"boto3", "botocore"} & set(sys.modules)
+"""
+    root = Path(__file__).resolve().parents[3]
+    subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, cwd=root)
