@@ -1,0 +1,130 @@
+"""From what a request says about its files to checked files on disk."""
+
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import InputUnavailable, InputUrlRefused, InvalidInput, InvalidInputFile
+from ..jobs.cancel import CancelToken
+from ..jobs.ports import InputFile
+from ..jobs.quoting import listed, quote
+from ..jobs.request import ImageSpec
+from .addresses import AddressGuard, Lookup, system_lookup
+from .decode import decode, inline, url_scheme
+from .download import Downloader
+from .findings import not_usable, url_refused, url_unavailable
+from .media import check_media
+from .policy import InputPolicy
+from .spool import SizeLimit, Spool
+
+__all__ = ["InputPolicy", "InputResolver", "OpenS3"]
+
+OpenS3 = Callable[[str, str], Iterator[bytes]]
+
+
+class InputResolver:
+    """Fetches and checks the files of jobs. Safe to share between threads."""
+
+    def __init__(self, policy: InputPolicy, open_s3: OpenS3 | None = None, lookup: Lookup = system_lookup) -> None:
+        self._policy = policy
+        self._open_s3 = open_s3
+        guard = AddressGuard(policy.allow_private, policy.allowed_hosts, lookup)
+        self._downloader = Downloader(policy, guard)
+
+    def resolve(self, specs: Sequence[ImageSpec], workdir: Path, cancel: CancelToken) -> tuple[InputFile, ...]:
+        """One file per name, below `workdir`; equal content lies there once. Blocks while it downloads.
+
+        Raises an InvalidInput with the findings about all files, or at once when a source is not available.
+        """
+        files: dict[str, InputFile] = {}
+        by_hash: dict[str, Path] = {}
+        refused: list[InvalidInput] = []
+        left = self._policy.max_total_bytes
+        for index, spec in enumerate(specs):
+            cancel.raise_if_set()
+            try:
+                file = self._resolve_one(spec, workdir / f"input-{index}", left, cancel)
+                _check_same(spec, file, files.get(spec.name))
+            except InvalidInput as error:
+                refused.append(error)
+                continue
+            left -= file.size_bytes
+            files[spec.name] = _deduplicated(file, by_hash)
+        if refused:
+            raise _joined(refused)
+        return tuple(files.values())
+
+    def _resolve_one(self, spec: ImageSpec, path: Path, left: int, cancel: CancelToken) -> InputFile:
+        field = f"{spec.field}.image"
+        per_file = self._policy.max_file_bytes
+        limit = SizeLimit(field, per_file, "MAX_INPUT_FILE_MB")
+        if left < per_file:
+            limit = SizeLimit(field, left, "MAX_INPUT_TOTAL_MB")
+        spool, declared = self._written(spec.source, path, limit, cancel)
+        mime_type = check_media(path, spec.name, declared, self._policy.max_pixels, field, cancel)
+        return InputFile(spec.name, path, mime_type, spool.size_bytes, spool.sha256)
+
+    def _written(self, source: str, path: Path, limit: SizeLimit, cancel: CancelToken) -> tuple[Spool, str]:
+        scheme = url_scheme(source)
+        if scheme is None:
+            content = inline(source, limit.field)
+            with Spool(path, limit) as spool:
+                decode(content, spool, limit.field)
+            return spool, content.media_type
+        if not self._policy.urls:
+            raise url_refused(limit.field, "this worker takes no URLs (setting INPUT_URLS); send the content as base64")
+        if scheme == "s3":
+            return self._from_s3(source.strip(), path, limit, cancel), ""
+        fetched = self._downloader.fetch(source, path, limit, cancel)
+        if not fetched.spool.size_bytes:
+            raise not_usable(limit.field, "the file behind the URL is empty", "empty_file")
+        return fetched.spool, fetched.media_type
+
+    def _from_s3(self, url: str, path: Path, limit: SizeLimit, cancel: CancelToken) -> Spool:
+        bucket, _, key = url.partition("://")[2].partition("/")
+        if not (bucket and key):
+            raise url_refused(limit.field, "an s3 URL must look like s3://bucket/key")
+        if self._open_s3 is None:
+            raise url_refused(
+                limit.field, "s3 URLs need the worker's own S3 settings (BUCKET_ENDPOINT_URL and its keys)"
+            )
+        try:
+            with Spool(path, limit) as spool, contextlib.closing(_chunks(self._open_s3, bucket, key)) as chunks:
+                for chunk in chunks:
+                    cancel.raise_if_set()
+                    spool.write(chunk)
+        except InputUrlRefused as error:
+            raise url_refused(limit.field, error.message) from error
+        except InputUnavailable as error:
+            raise url_unavailable(limit.field, error.message) from error
+        if not spool.size_bytes:
+            raise not_usable(limit.field, "the object behind the URL is empty", "empty_file")
+        return spool
+
+
+def _chunks(open_s3: OpenS3, bucket: str, key: str) -> Generator[bytes, None, None]:
+    yield from open_s3(bucket, key)
+
+
+def _check_same(spec: ImageSpec, file: InputFile, earlier: InputFile | None) -> None:
+    if earlier and earlier.sha256 != file.sha256:
+        reason = f"another file of the job has the name {quote(spec.name)} and other content; give each its own name"
+        raise not_usable(f"{spec.field}.name", reason, "duplicate_name")
+
+
+def _deduplicated(file: InputFile, by_hash: dict[str, Path]) -> InputFile:
+    kept = by_hash.setdefault(file.sha256, file.path)
+    if kept == file.path:
+        return file
+    file.path.unlink(missing_ok=True)
+    return replace(file, path=kept)
+
+
+def _joined(errors: list[InvalidInput]) -> InvalidInput:
+    """The one error, or all of them as one: of their common kind, else InvalidInputFile."""
+    if len(errors) == 1:
+        return errors[0]
+    kinds = {type(error) for error in errors}
+    kind = kinds.pop() if len(kinds) == 1 else InvalidInputFile
+    return kind(listed([error.message for error in errors]), [detail for error in errors for detail in error.details])
