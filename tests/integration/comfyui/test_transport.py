@@ -1,0 +1,216 @@
+"""HTTP to a server that misbehaves on the wire."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from support.raw_server import RawServer, Reply, ok, status
+
+from api.comfyui.client import ComfyClient, QueuedPrompt, QueueSnapshot
+from api.errors import ComfyProtocolError, ComfyUnreachable, InputTooLarge, OutputUnavailable
+
+ALIVE = ok(b'{"exec_info": {"queue_remaining": 3}}')
+TROUBLE = status(500, b"500 Internal Server Error\n\nServer got itself in trouble")
+
+
+@contextmanager
+def server(*replies: Reply | bytes, **options: float) -> Iterator[tuple[RawServer, ComfyClient]]:
+    scripted = [reply if isinstance(reply, Reply) else Reply(reply) for reply in replies]
+    with RawServer(scripted) as raw:
+        client = ComfyClient(raw.url, **options)
+        try:
+            yield raw, client
+        finally:
+            client.close()
+
+
+def test_one_connection_serves_many_requests():
+    with server(ALIVE, ALIVE, ALIVE) as (raw, client):
+        assert [client.queue_remaining() for _ in range(3)] == [3, 3, 3]
+        assert raw.connections == 1
+
+
+def test_no_origin_no_compression_no_proxy(monkeypatch: pytest.MonkeyPatch):
+    """ComfyUI answers 403 to a foreign Origin on loopback."""
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    with server(ALIVE) as (raw, client):
+        client.queue_remaining()
+        head = raw.requests[0].head.lower()
+        assert "origin" not in head
+        assert "accept-encoding: identity" in head
+
+
+def test_headers_and_a_path_prefix():
+    with RawServer([Reply(ALIVE)]) as raw:
+        client = ComfyClient(f"{raw.url}/comfy/", headers={"Authorization": "Bearer x"})
+        client.queue_remaining()
+        client.close()
+        assert raw.requests[0].line == "GET /comfy/prompt HTTP/1.1"
+        assert "Authorization: Bearer x" in raw.requests[0].head
+
+
+def test_a_connection_closed_while_idle_is_not_used_again():
+    with server(Reply(ALIVE, "close"), Reply(ALIVE, "close")) as (raw, client):
+        assert client.queue_remaining() == 3
+        assert client.queue_remaining() == 3
+        assert raw.connections == 2
+
+
+@pytest.mark.parametrize(
+    "first", [Reply(b"", "close"), Reply(b"", "reset"), Reply(TROUBLE), Reply(ok(b"{}"[:1], length=9), "close")]
+)
+def test_a_get_is_tried_again(first: Reply):
+    with server(first, ALIVE) as (raw, client):
+        assert client.queue_remaining() == 3
+        assert len(raw.requests) == 2
+
+
+def test_a_get_is_given_up_after_three_tries():
+    with server(TROUBLE, TROUBLE, TROUBLE, ALIVE) as (raw, client):
+        with pytest.raises(ComfyProtocolError, match="500: 500 Internal Server Error"):
+            client.queue_remaining()
+        assert len(raw.requests) == 3
+
+
+def test_a_time_out_is_not_repeated():
+    with server(Reply(b"", "hang"), read_timeout_s=0.2) as (raw, client):
+        with pytest.raises(ComfyUnreachable, match="timed out"):
+            client.queue_remaining()
+        assert len(raw.requests) == 1
+
+
+def test_nobody_there():
+    with RawServer([]) as raw:
+        url = raw.url
+    client = ComfyClient(url)
+    with pytest.raises(ComfyUnreachable, match="refused"):
+        client.queue_remaining()
+    with pytest.raises(ComfyUnreachable, match="No connection"):
+        client.submit(b"{}")
+
+
+@pytest.mark.parametrize("reply", [Reply(b"", "reset"), Reply(b"", "close"), Reply(ok(b"", length=50), "close")])
+def test_a_prompt_is_posted_once_and_its_fate_is_unknown(reply: Reply):
+    with server(reply, status(404), status(404)) as (raw, client):
+        assert client.submit(b'{"prompt": {}}').answer is None
+        assert [request.line.split()[0] for request in raw.requests].count("POST") == 1
+
+
+def test_something_else_listens_there():
+    with server(Reply(b"SSH-2.0-OpenSSH_9.6\r\n", "close")) as (_raw, client), pytest.raises(ComfyProtocolError):
+        client.queue_remaining()
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b"null", b'{"exec_info": 5}', b'{"exec_info": {"queue_remaining": "x"}}', b"<html>"]
+)
+def test_answers_that_make_no_sense(body: bytes):
+    with server(ok(body)) as (_raw, client), pytest.raises(ComfyProtocolError):
+        client.queue_remaining()
+
+
+@pytest.mark.parametrize("body", [b"[]", b'{"queue_running": [5], "queue_pending": []}', b'{"queue_running": []}'])
+def test_pitfall_18_an_odd_queue_is_not_quoted(body: bytes):
+    body = body.replace(b"5", b'"comfyui-secret"')
+    with server(ok(body)) as (_raw, client), pytest.raises(ComfyProtocolError) as caught:
+        client.queue()
+    assert "secret" not in str(caught.value)
+
+
+def test_pitfall_18_only_ids_leave_the_queue():
+    item = [7, "id", {"1": {}}, {"api_key_comfy_org": "comfyui-secret"}, ["1"]]
+    body = json.dumps({"queue_running": [item], "queue_pending": []}).encode()
+    with server(ok(body)) as (_raw, client):
+        assert client.queue() == QueueSnapshot((QueuedPrompt("id", 7.0),), ())
+
+
+def test_pitfall_14_posts_answer_with_an_empty_body():
+    with server(ok(b""), ok(b""), ok(b""), ok(b"")) as (raw, client):
+        client.delete_history("a", "b")
+        client.delete_queued("a")
+        client.interrupt("a")
+        client.free()
+        assert [json.loads(request.body) for request in raw.requests] == [
+            {"delete": ["a", "b"]},
+            {"delete": ["a"]},
+            {"prompt_id": "a"},
+            {"unload_models": True, "free_memory": True},
+        ]
+
+
+def test_ids_are_escaped_in_paths():
+    with server(ok(b"{}")) as (raw, client):
+        assert client.history("a/../b c") is None
+        assert raw.requests[0].line == "GET /history/a%2F..%2Fb%20c HTTP/1.1"
+
+
+def test_an_output_cut_short_is_never_taken_for_whole():
+    cut = Reply(ok(b"half", length=8, kind="image/png"), "close")
+    with server(cut) as (_raw, client), client.view("a.png") as output:
+        assert (output.content_type, output.size_bytes) == ("image/png", 8)
+        with pytest.raises(ComfyUnreachable, match="4 bytes are missing"):
+            list(output.chunks())
+
+
+def test_an_output_that_stalls():
+    stalled = Reply(ok(b"half", length=8), "hang")
+    timely = pytest.raises(ComfyUnreachable, match="timed out")
+    with server(stalled, read_timeout_s=0.2) as (_raw, client), client.view("a.png") as output, timely:
+        list(output.chunks())
+
+
+def test_an_output_left_half_read_does_not_spoil_the_connection():
+    with server(ok(b"x" * 500_000), ALIVE) as (raw, client):
+        with client.view("a.png") as output:
+            next(output.chunks(10))
+        assert client.queue_remaining() == 3
+        assert raw.connections == 2
+
+
+@pytest.mark.parametrize("code", [400, 403, 404])
+def test_an_output_that_is_not_there(code: int):
+    with server(status(code)) as (_raw, client), pytest.raises(OutputUnavailable), client.view("a..b.png"):
+        pass
+
+
+def test_a_body_over_the_limit_is_refused_while_it_is_sent(tmp_path: Path):
+    (tmp_path / "big").write_bytes(bytes(20_000_000))
+    refusal = Reply(status(413, b"Maximum request body size 100 exceeded."), "close", early=True)
+    features = ok(b'{"max_upload_size": 100}')
+    with server(refusal, features, features) as (_raw, client), pytest.raises(InputTooLarge):
+        client.upload(tmp_path / "big", "big.png")
+
+
+def test_an_upload_is_repeated_when_the_connection_is_lost(tmp_path: Path):
+    (tmp_path / "f").write_bytes(b"123")
+    stored = ok(b'{"name": "a (1).png", "subfolder": "job", "type": "input"}')
+    with server(Reply(b"", "close"), stored) as (raw, client):
+        assert client.upload(tmp_path / "f", "a.png", subfolder="job").reference == "job/a (1).png"
+        bodies = [request.body for request in raw.requests if request.line.startswith("POST")]
+        assert [b"\r\n\r\n123\r\n" in body for body in bodies] == [True, True]
+
+
+def test_logs_models_and_features_of_a_comfyui_that_has_none():
+    with server(*[status(404)] * 3) as (_raw, client):
+        assert client.logs() == []
+        assert client.models("nope") == []
+        assert client.features() == {}
+
+
+def test_threads_share_a_client():
+    with server(*[ALIVE] * 40) as (raw, client):
+        threads = [threading.Thread(target=lambda: [client.queue_remaining() for _ in range(5)]) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(20)
+        assert len(raw.requests) == 40
+        assert raw.connections <= 8
+
+
+def test_an_address_that_is_none():
+    with pytest.raises(ValueError, match="not an http"):
+        ComfyClient("127.0.0.1:8188")
