@@ -11,6 +11,11 @@ def cut(text: str, limit: int = _LIMIT) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
+def cut_any(value: str | int | float) -> str:
+    """`cut` of the value as text. Python refuses to print integers over 4,300 digits."""
+    return "a very large number" if isinstance(value, int) and value.bit_length() > 1000 else cut(str(value))
+
+
 def quote(text: str, limit: int = _LIMIT) -> str:
     """`cut` in quotes."""
     return f"'{cut(text, limit)}'"

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from .json_value import PlainCopier, encodable
+from .json_value import NOT_TEXT, PlainCopier, encodable
 from .names import fault_of_name
 from .quoting import quote
 
@@ -44,7 +44,7 @@ def _pnginfo(value: dict[str, Any]) -> dict[str, Any]:
 
 def _sound(value: str) -> str:
     if not encodable(value):
-        raise PydanticCustomError("invalid_text", "holds half of a surrogate pair, which is not text")
+        raise PydanticCustomError("invalid_text", NOT_TEXT)
     return value
 
 

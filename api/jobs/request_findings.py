@@ -7,7 +7,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from ..errors import Detail, InputTooLarge, InvalidInput
-from .quoting import cut, kind_of, quote
+from .json_value import NOT_TEXT
+from .quoting import cut_any, kind_of
 
 _MAX_FINDINGS = 50
 # The values of these may be quoted: they hold no prompt, picture, path or key.
@@ -77,7 +78,7 @@ def _detail(item: ErrorDetails) -> Detail:
 
 
 def _field(item: ErrorDetails) -> str:
-    parts = [cut(str(part)) for part in item["loc"] if part != "[key]"]
+    parts = [cut_any(part) for part in item["loc"] if part != "[key]"]
     if parts[:1] == ["s3Config"]:
         parts[1:] = [_RUNPOD_NAMES.get(part, part) for part in parts[1:]]
     return ".".join(parts)
@@ -89,6 +90,8 @@ def _explain(item: ErrorDetails) -> tuple[str, str]:
         return "missing", f"is missing{hint}"
     if kind == "string_too_short":
         return "missing", f"is empty{hint}"
+    if kind == "string_unicode":
+        return "invalid_text", NOT_TEXT
     if kind in _EXPECTED:
         return "wrong_type", f"must be {_EXPECTED[kind]}, not {_given(item)}{hint}"
     if kind == "literal_error":
@@ -107,7 +110,7 @@ def _hint(item: ErrorDetails) -> str:
 def _given(item: ErrorDetails) -> str:
     value = item["input"]
     if _last_name(item) in _HARMLESS and isinstance(value, str | float):
-        return quote(str(value))
+        return f"'{cut_any(value)}'"
     return kind_of(value)
 
 
@@ -115,8 +118,5 @@ def _last_name(item: ErrorDetails) -> str:
     return next((part for part in reversed(item["loc"]) if isinstance(part, str)), "")
 
 
-def _received(value: Any) -> Any:
-    if isinstance(value, bool):
-        return value
-    text = cut(str(value) if not isinstance(value, int) or value.bit_length() < 256 else "a very large number")
-    return value if isinstance(value, int) and value.bit_length() < 64 else text
+def _received(value: str | int | float) -> Any:
+    return value if isinstance(value, int) and value.bit_length() < 64 else cut_any(value)

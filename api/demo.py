@@ -1,0 +1,111 @@
+"""`make demo`: one job through the real handler, told as it goes, its outputs written to a folder."""
+
+import base64
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from . import logs, wiring
+from .comfyui.client import ComfyClient
+from .errors import ComfyError, ComfyNotStarted, InternalError
+from .jobs.events import JobEvent, NodeStarted, OutputProduced, ProgressMade, StageFinished
+from .settings import Settings, load_settings
+
+_HERE = Path(__file__).resolve().parent.parent
+TEST_INPUT = _HERE / "test_input.json"
+
+
+def run(job_file: Path, out: Path) -> int:
+    """Run the job on the ComfyUI at COMFY_HOST, or on the stand-in when none answers. Returns the exit status."""
+    job = json.loads(job_file.read_text(encoding="utf-8"))
+    settings = load_settings()
+    logs.configure("warning", "console")
+    with contextlib.ExitStack() as stack:
+        if _answers(settings):
+            _say(f"Using the ComfyUI at {settings.comfy_url}")
+        else:
+            url = stack.enter_context(_standin())
+            _say(f"No ComfyUI answers at {settings.comfy_url}.")
+            _say(f"Using the CPU STAND-IN at {url}: real pixels for plain image nodes, but no models and no GPU.")
+            settings = settings.model_copy(update={"comfy_host": url})
+        services = stack.enter_context(contextlib.closing(wiring.build(settings)))
+        _say(f"Running {job_file.name} through the handler")
+        result = services.handler(job, _tell)
+    if "error" in result:
+        _say(f"The job failed: {result['error']}")
+        _say(json.dumps(result["details"], indent=2))
+        return 1
+    _write_outputs(result, out)
+    return 0
+
+
+def _answers(settings: Settings) -> bool:
+    client = ComfyClient(settings.comfy_url, connect_timeout_s=1, read_timeout_s=5)
+    try:
+        client.queue_remaining()
+    except ComfyError:
+        return False
+    finally:
+        client.close()
+    return True
+
+
+@contextlib.contextmanager
+def _standin() -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="standin-") as folder:
+        command = [sys.executable, "-m", "api.standin", "--port", "0", "--base-directory", folder]
+        process = subprocess.Popen(command, cwd=_HERE, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        try:
+            yield _listening_url(process)
+        finally:
+            process.terminate()
+            process.communicate()
+
+
+def _listening_url(process: "subprocess.Popen[str]") -> str:
+    if process.stdout is None:
+        raise InternalError("The stand-in was started without a pipe.")
+    for line in process.stdout:
+        if "listening on " in line:
+            return line.rsplit("listening on ", 1)[1].strip()
+    raise ComfyNotStarted("The stand-in ended before it was listening; its own words are above.")
+
+
+def _tell(event: JobEvent) -> None:
+    match event:
+        case NodeStarted(node_id=node_id, class_type=class_type, title=title):
+            _say(f"        node {node_id}: {title or class_type}")
+        case ProgressMade(percent=percent, nodes_done=done, nodes_total=total):
+            _say(f"  {percent:3.0f} %  ({done} of {total} nodes)")
+        case OutputProduced(node_id=node_id, filename=filename):
+            _say(f"        node {node_id} made {filename}")
+        case StageFinished(stage=stage, seconds=seconds):
+            _say(f"        {stage} took {seconds * 1000:.1f} ms")
+        case _:
+            pass
+
+
+def _write_outputs(result: dict[str, Any], out: Path) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    for entry in (entry for name in ("images", "videos", "audio", "files") for entry in result.get(name, [])):
+        if entry["type"] != "base64":
+            _say(f"{entry['filename']} is at {entry['data']}")
+            continue
+        path = out / Path(entry["filename"]).name
+        path.write_bytes(base64.b64decode(entry["data"]))
+        size = f", {entry['width']}×{entry['height']}" if "width" in entry else ""
+        _say(f"Wrote {path} ({entry['mime_type']}{size}, {entry['size_bytes']:,} bytes)")
+    for entry in result.get("text", []):
+        _say(f"Text of node {entry['node_id']}: {entry['data']}")
+    for error in result.get("errors", []):
+        _say(f"Note: {error}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()

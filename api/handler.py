@@ -1,0 +1,172 @@
+"""JobHandler: request → target → outputs → result dict. The only code that runs a job; knows no SDK and no HTTP."""
+
+import contextlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from .errors import InternalError, WorkerError
+from .jobs.cancel import CancelToken
+from .jobs.events import Emit, StageFinished, ignore
+from .jobs.ports import InputFile, RunOutcome, RunRequest, Target, Workflow
+from .jobs.request import ImageSpec, JobRequest, Limits, parse
+from .jobs.result import failure, success
+from .logs import get_logger
+from .outputs.delivery import Delivery
+from .receipt import make_receipt
+from .workflows import graph
+
+log = get_logger()
+
+Resolve = Callable[[tuple[ImageSpec, ...], Path, CancelToken], tuple[InputFile, ...]]
+
+
+class JobHandler:
+    """Call it with a job dict; it answers with the result dict and never raises for the job's own fault."""
+
+    def __init__(
+        self,
+        *,
+        target: Target,
+        resolve_inputs: Resolve,
+        delivery: Delivery,
+        limits: Limits,
+        max_workflow_nodes: int,
+        work_dir: Path,
+        comfy_org_api_key: str | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
+        self._target = target
+        self._resolve_inputs = resolve_inputs
+        self._delivery = delivery
+        self._limits = limits
+        self._max_workflow_nodes = max_workflow_nodes
+        self._work_dir = work_dir
+        self._comfy_org_api_key = comfy_org_api_key
+        self._timeout_s = timeout_s
+
+    def __call__(
+        self,
+        job: object,
+        emit: Emit = ignore,
+        cancel: CancelToken | None = None,
+        inline_limit_bytes: int | None = None,
+    ) -> dict[str, Any]:
+        """Run one job, blocking. `inline_limit_bytes` bounds the encoded result where its way out has a limit."""
+        try:
+            request = parse(job, self._limits)
+            with structlog.contextvars.bound_contextvars(job_id=request.job_id):
+                return self._run_logged(request, emit, cancel or CancelToken(), inline_limit_bytes)
+        except WorkerError as error:
+            log.info("Job refused", code=error.code, error=error.message)
+            return failure(error)
+
+    def _run_logged(
+        self, request: JobRequest, emit: Emit, cancel: CancelToken, inline_limit_bytes: int | None
+    ) -> dict[str, Any]:
+        clock = StageClock(emit)
+        try:
+            result = self._run(request, clock, emit, cancel, inline_limit_bytes)
+        except WorkerError as error:
+            result = failure(error)
+        except Exception:  # The job's border: the caller gets an answer, the log gets the traceback.
+            log.exception("Job failed by a defect of the worker")
+            result = failure(InternalError("The worker failed on this job; its log has the reason under the job's id."))
+        if request.timings:
+            result["timings_s"] = clock.stages_s
+        log.info("Job finished", code=result.get("code", "OK"), error=result.get("error"), stages_s=clock.stages_s)
+        return result
+
+    def _run(
+        self,
+        request: JobRequest,
+        clock: "StageClock",
+        emit: Emit,
+        cancel: CancelToken,
+        inline_limit_bytes: int | None,
+    ) -> dict[str, Any]:
+        self._delivery.check(request.output, request.s3)
+        workflow = self._checked_workflow(request)
+        with self._scratch() as workdir:
+            with clock.stage("fetch"):
+                files = self._resolve_inputs(request.images, workdir, cancel)
+            cancel.raise_if_set()
+            outcome = self._target.run(self._run_request(request, workflow, files), workdir, emit, cancel)
+            clock.add(outcome.stages_s)
+            with clock.stage("deliver"):
+                result = self._deliver(request, outcome, workdir, inline_limit_bytes)
+            if request.receipt:
+                result["receipt"] = make_receipt(request, workflow, files, outcome, clock.stages_s)
+        return failure(outcome.failure, result) if outcome.failure else result
+
+    def _checked_workflow(self, request: JobRequest) -> Workflow:
+        workflow = graph.check(request.workflow, max_nodes=self._max_workflow_nodes)
+        if not request.overrides:
+            return workflow
+        return graph.check(graph.apply_overrides(workflow, request.overrides), max_nodes=self._max_workflow_nodes)
+
+    def _run_request(self, request: JobRequest, workflow: Workflow, files: tuple[InputFile, ...]) -> RunRequest:
+        return RunRequest(
+            job_id=request.job_id,
+            workflow=workflow,
+            files=files,
+            comfy_org_api_key=request.comfy_org_api_key or self._comfy_org_api_key,
+            extra_pnginfo=request.extra_pnginfo,
+            force=request.force,
+            include_temp=request.output.include_temp,
+            previews=request.previews,
+            facts=request.receipt,
+            timeout_s=request.timeout_s or self._timeout_s,
+        )
+
+    def _deliver(
+        self, request: JobRequest, outcome: RunOutcome, workdir: Path, inline_limit_bytes: int | None
+    ) -> dict[str, Any]:
+        rest = success([], outcome.texts, outcome.warnings)
+        delivered, warnings = self._delivery.deliver(
+            request.job_id,
+            outcome.files,
+            request.output,
+            request.s3,
+            workdir,
+            inline_limit_bytes,
+            reserved_bytes=len(json.dumps(rest)),
+        )
+        return success(delivered, outcome.texts, [*outcome.warnings, *warnings])
+
+    @contextlib.contextmanager
+    def _scratch(self) -> Iterator[Path]:
+        self._work_dir.mkdir(parents=True, exist_ok=True)
+        workdir = Path(tempfile.mkdtemp(prefix="job-", dir=self._work_dir))
+        try:
+            yield workdir
+        finally:
+            shutil.rmtree(workdir, ignore_errors=True)
+
+
+class StageClock:
+    """Seconds per stage, in the order they were done; told to the listener as each one ends."""
+
+    def __init__(self, emit: Emit) -> None:
+        self.stages_s: dict[str, float] = {}
+        self._emit = emit
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time the block, also when it raises."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            self.stages_s[name] = round(time.monotonic() - started, 4)
+            self._emit(StageFinished(name, self.stages_s[name]))
+
+    def add(self, stages_s: Mapping[str, float]) -> None:
+        """Take over stages timed by the target, which has told them itself."""
+        self.stages_s |= {name: round(seconds, 4) for name, seconds in stages_s.items()}

@@ -1,0 +1,1 @@
+"""The ComfyUIs that jobs run on, behind one Target."""

@@ -1,0 +1,124 @@
+"""One ComfyUI as the worker uses it: its HTTP client, its socket, its process when start.sh keeps it here."""
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..comfyui.client import ComfyClient
+from ..comfyui.crash import to_error
+from ..comfyui.process import ComfyProcess
+from ..comfyui.stream import ComfyStream
+from ..errors import ComfyError, ComfyNotStarted, ComfyUnreachable, WorkerError
+from ..ids import InstanceName
+from ..jobs.cancel import CancelToken
+from ..logs import get_logger
+
+_RETRIES_UNSUPERVISED = 500
+_SOCKET_S = 5.0
+
+log = get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class StartPatience:
+    """How to wait for a ComfyUI that is not up yet. `max_retries` 0 = while its process lives, 500 without one."""
+
+    interval_s: float
+    max_retries: int
+    timeout_s: float
+
+
+class Instance:
+    """Holds what is kept open to one ComfyUI. Safe to share between job threads."""
+
+    def __init__(
+        self,
+        name: InstanceName,
+        client: ComfyClient,
+        stream: ComfyStream,
+        process: ComfyProcess,
+        patience: StartPatience,
+    ) -> None:
+        self.name = name
+        self.client = client
+        self.stream = stream
+        self.process = process
+        self._patience = patience
+        self._facts: Mapping[str, Any] | None = None
+
+    def wait_ready(self, cancel: CancelToken) -> None:
+        """Return as soon as ComfyUI can be used; at once when its socket is open.
+
+        Raises ComfyNotStarted with the reason when it will not come up, ComfyUnreachable when it is away.
+        """
+        if self.stream.connected:
+            return
+        self._wait_for_http(cancel)
+        self._facts = None
+        try:
+            self.stream.ensure_connected(_SOCKET_S)
+        except ComfyUnreachable:
+            # HTTP decides; without the socket the job only loses its progress.
+            log.warning("WebSocket not available, following over HTTP", instance=self.name)
+
+    def facts(self) -> Mapping[str, Any]:
+        """`{"comfyui_version", "pytorch_version", "device"}`, asked once; empty when ComfyUI does not say."""
+        if self._facts is None:
+            try:
+                self._facts = _facts(self.client.system_stats())
+            except ComfyError:
+                return {}
+        return self._facts
+
+    def autopsy(self, error: WorkerError, since: float, last_node: str | None) -> WorkerError:
+        """The error of a ComfyUI that went away after `since` (epoch seconds): why it died, when that is known."""
+        if not self.process.supervised():
+            return error
+        return to_error(self.process.autopsy(last_node=last_node, since=since))
+
+    def close(self) -> None:
+        """Close the socket and the connections."""
+        self.stream.close()
+        self.client.close()
+
+    def _wait_for_http(self, cancel: CancelToken) -> None:
+        deadline = time.monotonic() + self._patience.timeout_s
+        pause = threading.Event()
+        cancel.on_cancel(pause.set)
+        attempts = 0
+        while True:
+            try:
+                self.client.queue_remaining()
+            except ComfyError as error:
+                attempts += 1
+                self._give_up_or_go_on(error, attempts, deadline)
+            else:
+                return
+            pause.wait(self._patience.interval_s)
+            cancel.raise_if_set()
+
+    def _give_up_or_go_on(self, error: ComfyError, attempts: int, deadline: float) -> None:
+        if self.process.gave_up():
+            raise to_error(self.process.autopsy())
+        supervised = self.process.supervised()
+        limit = self._patience.max_retries or (0 if supervised else _RETRIES_UNSUPERVISED)
+        if (not limit or attempts < limit) and time.monotonic() < deadline:
+            return
+        if supervised:
+            raise to_error(self.process.autopsy())
+        raise ComfyNotStarted(
+            f"No ComfyUI answers at {self.client.base_url} ({error.message}). Start one there, or point COMFY_HOST at "
+            "one; COMFY_STANDIN=true ./start.sh starts the CPU stand-in instead."
+        )
+
+
+def _facts(stats: Mapping[str, Any]) -> dict[str, Any]:
+    system = stats.get("system") or {}
+    devices = [str(device.get("name")) for device in stats.get("devices") or [] if isinstance(device, dict)]
+    return {
+        "comfyui_version": system.get("comfyui_version"),
+        "pytorch_version": system.get("pytorch_version"),
+        "device": ", ".join(devices) or None,
+    }

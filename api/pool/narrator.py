@@ -1,0 +1,66 @@
+"""Tells a job's listeners what ComfyUI says about its prompt, in the job's own words."""
+
+from typing import Any
+
+from ..comfyui.events import (
+    ComfyEvent,
+    NodeExecuted,
+    NodeExecuting,
+    Preview,
+    Progress,
+    PromptAccepted,
+    PromptWaiting,
+)
+from ..comfyui.progress import ProgressMeter
+from ..jobs.events import Emit, NodeStarted, OutputProduced, PreviewMade, ProgressMade, PromptQueued, StepReached
+from ..jobs.ports import Workflow
+
+
+class Narrator:
+    """One per run of a prompt."""
+
+    def __init__(self, workflow: Workflow, emit: Emit, *, previews: bool) -> None:
+        self._workflow = workflow
+        self._emit = emit
+        self._previews = previews
+        self._meter = ProgressMeter(workflow.keys())
+        self._told: ProgressMade | None = None
+        self.last_node: str | None = None
+
+    def tell(self, event: ComfyEvent) -> None:
+        """Translate one event; what no listener of ours needs is passed over."""
+        match event:
+            case PromptAccepted():
+                self._emit(PromptQueued(position=0))
+            case PromptWaiting(ahead=ahead):
+                self._emit(PromptQueued(position=ahead))
+            case NodeExecuting(display_id=node_id):
+                self._start(node_id)
+            case Progress(node_id=node_id, value=value, maximum=maximum):
+                self._emit(StepReached(node_id, int(value), int(maximum)))
+            case NodeExecuted(display_id=node_id, output=output) if output:
+                self._produced(node_id, output)
+            case Preview(image=image, mime_type=mime_type, node_id=preview_of) if self._previews:
+                self._emit(PreviewMade(preview_of or self.last_node or "", mime_type, image))
+            case _:
+                pass
+        reading = self._meter.note(event)
+        if reading:
+            self._advance(ProgressMade(round(reading.percent, 2), reading.nodes_done, reading.nodes_total))
+
+    def _advance(self, progress: ProgressMade) -> None:
+        if progress != self._told:
+            self._told = progress
+            self._emit(progress)
+
+    def _start(self, node_id: str) -> None:
+        self.last_node = node_id
+        node = self._workflow.get(node_id, {})
+        title = (node.get("_meta") or {}).get("title") or ""
+        self._emit(NodeStarted(node_id, str(node.get("class_type", "")), str(title)))
+
+    def _produced(self, node_id: str, output: Any) -> None:
+        for value in output.values():
+            for item in value if isinstance(value, list) else ():
+                if isinstance(item, dict) and isinstance(item.get("filename"), str):
+                    self._emit(OutputProduced(node_id, item["filename"]))

@@ -1,0 +1,68 @@
+"""A Target of one ComfyUI. What one run does stands in attempt.py; this decides how often it is done."""
+
+import time
+from pathlib import Path
+
+from ..comfyui.limits import RunLimits
+from ..errors import ComfyUnreachable, PromptLost, WorkerError
+from ..jobs.cancel import CancelToken
+from ..jobs.events import Emit
+from ..jobs.ports import RunOutcome, RunRequest
+from ..jobs.request import folder_of
+from ..logs import get_logger
+from .attempt import Attempts
+from .cleanup import Cleaner
+from .collect import StaleOutput
+from .instance import Instance
+
+log = get_logger()
+
+# How a run is lost without the workflow being the reason. What a node raised is never repeated.
+_LOSSES = (PromptLost, ComfyUnreachable)
+# Deaths that the same workflow would only cause again.
+_OWN_FAULTS = frozenset({"oom_ram", "oom_vram", "cuda_fault", "disk_full"})
+
+
+class ComfyTarget:
+    """Any number of threads may run jobs; ComfyUI queues what it cannot run at once."""
+
+    def __init__(self, instance: Instance, cleaner: Cleaner, limits: RunLimits, max_attempts: int) -> None:
+        self._instance = instance
+        self._cleaner = cleaner
+        self._limits = limits
+        self._max_attempts = max_attempts
+
+    def available(self) -> bool:
+        """Whether ComfyUI is connected."""
+        return self._instance.stream.connected
+
+    def run(self, request: RunRequest, workdir: Path, emit: Emit, cancel: CancelToken) -> RunOutcome:
+        """Run one job to its outputs in `workdir`. Raises a WorkerError when nothing was produced."""
+        attempts = Attempts(self._instance, self._limits, request, workdir, emit, cancel)
+        try:
+            return self._run(attempts)
+        finally:
+            self._cleaner.forget(folder_of(request.job_id), tuple(attempts.prompt_ids))
+
+    def _run(self, attempts: Attempts) -> RunOutcome:
+        lost = 0
+        stale: frozenset[str] = frozenset()
+        while True:
+            started_at = time.time()
+            try:
+                return attempts.run(stale)
+            except StaleOutput as output:
+                # ComfyUI served a cached result whose file somebody has deleted: have just that node run again.
+                if output.node_id in stale:
+                    raise output.error from output
+                stale |= {output.node_id}
+            except _LOSSES as error:
+                reason = self._instance.autopsy(error, started_at, attempts.last_node)
+                lost += 1
+                if lost >= self._max_attempts or not _may_run_again(reason):
+                    raise reason from error
+                log.warning("Run lost, running again", reason=reason.message, attempt=lost)
+
+
+def _may_run_again(reason: WorkerError) -> bool:
+    return reason.retryable and not any(detail.get("code") in _OWN_FAULTS for detail in reason.details)
