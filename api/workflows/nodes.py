@@ -6,7 +6,7 @@ from typing import Any
 from ..errors import Detail
 from ..jobs.json_value import PlainCopier
 from ..jobs.ports import Workflow
-from ..jobs.quoting import cut, kind_of, quote
+from ..jobs.quoting import cut, cut_any, kind_of, quote
 from .links import links_of
 from .paths import PREFIX_INPUT, faults, harmless_prefix
 
@@ -29,7 +29,7 @@ class NodeReader:
         """
         if not isinstance(node_id, str):
             text = f"the id of a node must be a string, not {kind_of(node_id)}"
-            self._add(repr(node_id) if isinstance(node_id, int) else "?", "", "", "invalid_node_id", text)
+            self._add(cut_any(node_id) if isinstance(node_id, int) else "?", "", "", "invalid_node_id", text)
             return None
         if not isinstance(raw, dict):
             self._add(
