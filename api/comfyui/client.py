@@ -95,6 +95,7 @@ class ComfyClient:
         pool_size: int = 16,
     ) -> None:
         self.base_url = base_url
+        self._control_timeout_s = min(_CONTROL_TIMEOUT_S, read_timeout_s)
         self._http = Transport(
             base_url,
             connect_timeout_s=connect_timeout_s,
@@ -245,7 +246,7 @@ class ComfyClient:
 
     def _post(self, path: str, content: Mapping[str, Any]) -> None:
         body = json.dumps(content).encode()
-        self._http.exchange("POST", path, body, read_timeout_s=_CONTROL_TIMEOUT_S).expect_ok()
+        self._http.exchange("POST", path, body, read_timeout_s=self._control_timeout_s).expect_ok()
 
     def _upload(self, path: Path, name: str, fields: dict[str, str], content_type: str) -> Answer:
         with UploadBody(path, name, fields, content_type) as body:

@@ -11,7 +11,7 @@ from .spool import Spool
 
 # Characters decoded at a time; the extra memory an upload of any size costs.
 _SLICE = 1 << 20
-_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
+_SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]{0,30})://")
 _DATA_URI = re.compile(r"\s*data:([^,]{0,300}),", re.IGNORECASE)
 _FOREIGN = re.compile(r"[^A-Za-z0-9+/=\s]")
 _FILE_NAME = re.compile(r"[^\n\0]{0,300}\.[A-Za-z0-9]{2,5}\s*")

@@ -29,13 +29,19 @@ class Cleaner:
     def __init__(self, client: ComfyClient, root: Path | None) -> None:
         self._client = client
         self._root = root
-        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[_Order | threading.Event | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="cleaner", daemon=True)
         self._thread.start()
 
     def forget(self, folder: str, prompt_ids: tuple[PromptId, ...]) -> None:
         """Queue the clean-up of a job's prompts and of its folder below ComfyUI's input and output folders."""
         self._orders.put(_Order(folder, prompt_ids))
+
+    def settle(self) -> None:
+        """Wait until everything queued so far is done."""
+        done = threading.Event()
+        self._orders.put(done)
+        done.wait(timeout=10)
 
     def close(self) -> None:
         """Finish what is queued, then end the thread."""
@@ -44,7 +50,10 @@ class Cleaner:
 
     def _work(self) -> None:
         while (order := self._orders.get()) is not None:
-            self._forget(order)
+            if isinstance(order, threading.Event):
+                order.set()
+            else:
+                self._forget(order)
 
     def _forget(self, order: _Order) -> None:
         if order.prompt_ids:

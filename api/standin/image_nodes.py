@@ -58,10 +58,15 @@ def _composite(
     result = destination.copy()
     if height <= 0 or width <= 0:
         return result
-    weight = _weights(mask, source)[:, :height, :width]
     part = result[:, y : y + height, x : x + width]
-    part[:] = weight * source[:, :height, :width, : result.shape[3]] + (1 - weight) * part
+    above = _repeated(source, len(result))[:, :height, :width, : result.shape[3]]
+    weight = _repeated(_weights(mask, source), len(result))[:, :height, :width]
+    part[:] = weight * above + (1 - weight) * part
     return result
+
+
+def _repeated(images: Image, count: int) -> Image:
+    return np.resize(images, (count, *images.shape[1:]))
 
 
 def _weights(mask: Mask | None, source: Image) -> Image:

@@ -9,6 +9,7 @@ from .node_types import NodeClass
 
 # Copied from a real 0.3.64, trimmed to what is implemented here. Lists of input files are empty in it.
 RECORDED: dict[str, dict[str, Any]] = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
+_WITH_FILES = ("LoadImage", "LoadImageMask")
 
 
 def object_info(nodes: Mapping[str, NodeClass], input_dir: Path) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def object_info(nodes: Mapping[str, NodeClass], input_dir: Path) -> dict[str, An
 
 
 def _with_files(info: dict[str, Any], files: list[str]) -> dict[str, Any]:
-    if "LoadImage" not in info["name"]:
+    if info["name"] not in _WITH_FILES:
         return info
     required = info["input"]["required"]
     image = [files, *required["image"][1:]]

@@ -23,6 +23,9 @@ _SMALL = 128
 
 def scale(image: Image, width: int, height: int, method: str, crop: str = "disabled") -> Image:
     """`crop="center"` cuts to the target's proportions first."""
+    if width < 1 or height < 1:
+        sizes = f"input (H: {image.shape[1]}, W: {image.shape[2]}) output (H: {height}, W: {width})"
+        raise RuntimeError(f"Input and output sizes should be greater than 0, but got {sizes}")
     if crop == "center":
         image = _center(image, width, height)
     return _METHODS[method](image, width, height)

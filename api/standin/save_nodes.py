@@ -20,6 +20,7 @@ from .resample import to_bytes
 _WEBP_METHODS = {"default": 4, "fastest": 0, "slowest": 6}
 # EXIF tags of WebP metadata: the prompt under Model, the rest from Make downwards.
 _EXIF_PROMPT, _EXIF_REST = 0x0110, 0x010F
+_SAVED_LEVEL = 4
 
 
 def pictures(images: Image) -> list[PILImage.Image]:
@@ -41,18 +42,19 @@ def _save(context: Context, images: Image, filename_prefix: str = "ComfyUI") -> 
     # Indexed before anything else: the error of a constant in place of a link is the recorded one.
     height, width = images[0].shape[:2]
     names = output_names(filename_prefix, context.output_dir, width, height)
-    return _write_pngs(context, images, names, "output", 4)
+    return _write_pngs(context, images, names, "output", _SAVED_LEVEL)
 
 
-def _preview(context: Context, images: Image) -> NodeResult:
+def _preview(context: Context, images: Image, level: int = 1) -> NodeResult:
     height, width = images[0].shape[:2]
     prefix = f"ComfyUI_temp_{_temp_suffix(context.temp_dir.as_posix(), context.node_id)}"
     names = output_names(prefix, context.temp_dir, width, height)
-    return _write_pngs(context, images, names, "temp", 1)
+    return _write_pngs(context, images, names, "temp", level)
 
 
 def _preview_mask(context: Context, mask: Mask) -> NodeResult:
-    return _preview(context, to_image(mask))
+    # Compressed like a saved one, as recorded.
+    return _preview(context, to_image(mask), _SAVED_LEVEL)
 
 
 @functools.lru_cache(maxsize=1000)
@@ -93,8 +95,8 @@ def _save_webp(
 def _save_apng(context: Context, images: Image, filename_prefix: str, fps: float, compress_level: int) -> NodeResult:
     info = PngInfo()
     for key, text in metadata(context):
-        # A private chunk: text chunks of animations did not survive.
-        info.add(b"comf", f"{key}\0{text}".encode("latin-1", "strict"), after_idat=True)
+        # A private chunk behind the pixels, as recorded.
+        info.add(b"comf", f"{key}\0{text}".encode("latin-1"), after_idat=True)
     options = {"pnginfo": info, "compress_level": compress_level}
     return _write_animation(context, images, filename_prefix, "png", fps, options)
 

@@ -32,9 +32,8 @@ class NodeReader:
             self._add(cut_any(node_id) if isinstance(node_id, int) else "?", "", "", "invalid_node_id", text)
             return None
         if not isinstance(raw, dict):
-            self._add(
-                node_id, "", "", "not_a_node", f"must be an object with class_type and inputs, not {kind_of(raw)}"
-            )
+            text = f"must be an object with class_type and inputs, not {kind_of(raw)}"
+            self._add(node_id, "", "", "not_a_node", text)
             return None
         class_type = raw.get("class_type")
         if not isinstance(class_type, str) or not class_type:
@@ -50,7 +49,7 @@ class NodeReader:
         # A node without inputs kills ComfyUI's worker thread when nothing needs the node: always give it some.
         raw = {"class_type": class_type, "inputs": inputs} | ({"_meta": meta} if isinstance(meta, dict) else {})
         known = len(self._copier.flaws)
-        node: Node = self._copier.copy({node_id: raw}).get(node_id) or {"class_type": class_type, "inputs": {}}
+        node: Node = (self._copier.copy({node_id: raw}) or {}).get(node_id) or {}
         for flaw in self._copier.flaws[known:]:
             place = flaw.path[1:]
             text = f"{quote('.'.join(place[1:] or place) or 'it')} {flaw.message}"

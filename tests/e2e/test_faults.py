@@ -49,7 +49,6 @@ PASSING = [
     {"accept_then_500": 1},
     {"drop_prompt_answer": 1},
     {"truncate_view": "60:1"},
-    {"view_404": 1},
     {"late_history": 400},
     {"lose_history": 1},
     {"stalled_socket": True},

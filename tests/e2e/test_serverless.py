@@ -33,9 +33,13 @@ class Stage:
     def run(self, job: dict[str, Any]) -> dict[str, Any]:
         return self.platform.result(self.platform.submit(job))
 
+    def prompts(self) -> int:
+        """How many prompts ComfyUI has to do."""
+        answer = requests.get(f"{self.standin.url}/prompt", timeout=10).json()
+        return int(answer["exec_info"]["queue_remaining"])
+
     def busy(self) -> bool:
-        """Whether ComfyUI has anything to do."""
-        return requests.get(f"{self.standin.url}/prompt", timeout=10).json()["exec_info"]["queue_remaining"] > 0
+        return self.prompts() > 0
 
     def wait_running(self, job_id: str) -> None:
         """Until ComfyUI executes something and the platform knows the job as taken."""
@@ -68,7 +72,7 @@ def test_a_job_is_taken_run_and_its_result_posted(running: Stage) -> None:
 
     (image,) = result["output"]["images"]
     assert (image["type"], image["node_id"], image["mime_type"]) == ("base64", "3", "image/png")
-    assert sample_jobs.pixels(image).getpixel((5, 5)) == (55, 225, 195)
+    assert sample_jobs.shows(image, (55, 225, 195))
     assert set(result) == {"output"}
 
 
@@ -97,7 +101,7 @@ def test_a_workflow_that_cannot_run_is_a_failed_job(running: Stage) -> None:
 
 
 def test_what_comfyui_refuses_is_a_failed_job(running: Stage) -> None:
-    result = running.run(sample_jobs.job({"1": sample_jobs.node("NoSuchNode"), **sample_jobs.flat()}))
+    result = running.run(sample_jobs.job({**sample_jobs.flat(), "9": sample_jobs.node("NoSuchNode")}))
 
     assert result["output"]["code"] == "PROMPT_REJECTED"
     assert "NoSuchNode" in json.dumps(result)
@@ -116,21 +120,27 @@ def test_a_node_that_raises_is_a_failed_job(running: Stage) -> None:
 
 
 def test_odd_text_comes_out_as_json_the_platform_takes(running: Stage) -> None:
-    odd = 'lone \ud800 surrogate, "quotes", \u2028, \x07, NaN, ünï'
+    odd = 'line\u2028separator, "quotes", \x07, \x00, NaN, ünï, 😀'
     workflow = {
         "1": sample_jobs.node("PrimitiveString", value=odd),
         "2": sample_jobs.node("PreviewAny", source=["1", 0]),
     }
     result = running.run(sample_jobs.job(workflow))
 
-    assert 'surrogate, "quotes"' in result["output"]["text"][0]["data"]
+    assert result["output"]["text"][0]["data"] == odd
 
 
-def test_nan_in_the_input_still_gets_an_answer(running: Stage) -> None:
-    workflow = {
-        "1": sample_jobs.node("PrimitiveFloat", value=float("nan")),
-        "2": sample_jobs.node("PreviewAny", source=["1", 0]),
-    }
+@pytest.mark.parametrize("ui", ['{"text": ["NaN \\ud800 half"], "loss": [NaN, Infinity]}', '{"images": [NaN, 1, "x"]}'])
+def test_what_a_node_reports_comes_out_as_json_the_platform_takes(running: Stage, ui: str) -> None:
+    result = running.run(sample_jobs.job({"1": sample_jobs.node("StandinUI", ui=ui)}))
+
+    assert "error" not in result
+    assert "output" in result
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "half a pair: \ud800"], ids=["nan", "inf", "surrogate"])
+def test_a_value_that_is_not_json_still_gets_an_answer(running: Stage, value: Any) -> None:
+    workflow = {**sample_jobs.flat(), "3": sample_jobs.node("PreviewAny", source=value)}
     result = running.run(sample_jobs.job(workflow))
 
     assert result.get("error") or result["output"]["text"][0]["data"]
@@ -161,8 +171,8 @@ def test_a_stop_of_a_waiting_job_leaves_the_running_one_alone(running: Stage) ->
     first = running.platform.submit(sample_jobs.job(sample_jobs.slow(3, color=2)))
     running.wait_running(first)
     second = running.platform.submit(sample_jobs.job(sample_jobs.slow(60, color=3)))
-    running.platform.wait_taken(second)
-
+    # Not before: the SDK forgets a stop that arrives in the moment between taking a job and starting it.
+    wait_for(lambda: running.prompts() == 2, "the second prompt waits behind the first")
     running.platform.stop(second)
 
     assert len(running.platform.result(first)["output"]["images"]) == 1
@@ -198,7 +208,7 @@ def test_two_jobs_with_one_file_name_do_not_see_each_others_picture(running: Sta
     ]
     for job_id, color in zip(ids, colors, strict=True):
         (image,) = running.platform.result(job_id)["output"]["images"]
-        assert sample_jobs.pixels(image).getpixel((0, 0)) == color
+        assert sample_jobs.shows(image, color)
 
 
 # --- workers with their own environment ---
@@ -224,7 +234,7 @@ def test_a_result_over_the_limit_goes_to_the_volume_with_a_preview_inline(stage:
         original = Path(image["original"]["data"])
         assert image["original"]["type"] == "file"
         assert original.is_relative_to(tmp_path)
-        assert original.stat().st_size == image["size_bytes"] > 3_000_000
+        assert original.stat().st_size > 3_000_000
         assert image["type"] == "base64"
         assert max(sample_jobs.pixels(image).size) <= 1024
 
@@ -266,8 +276,9 @@ def test_no_job_is_taken_before_comfyui_is_up(stage: Stage) -> None:
     stage.standin.kill()
     with stage.worker() as worker:
         job_id = stage.platform.submit(sample_jobs.job(sample_jobs.flat()))
-        worker.wait_for_log("waiting for ComfyUI")
-        assert not stage.platform.posts
+        stage.tap.wait_refused(3)
+        assert worker.is_running
+        assert not stage.platform.polled
         stage.standin.restart()
 
         assert len(stage.platform.result(job_id)["output"]["images"]) == 1

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from api.standin import node_call
 from api.standin.node_types import Interrupted
 from api.standin.nodes import NODES
-from PIL import Image
 
 
 class RecordingContext:
@@ -47,7 +48,7 @@ class NodeRunner:
 
     def run(self, workflow: dict[str, Any]) -> dict[str, dict[str, Any]]:
         """The ui of every node that has one, as history tells it."""
-        self.prompt = workflow
+        self.prompt = {node_id: self._signed(node) for node_id, node in workflow.items()}
         outcomes: dict[str, node_call.Outcome] = {}
         for node_id in workflow:
             self._run_node(node_id, outcomes)
@@ -61,6 +62,11 @@ class NodeRunner:
     def path(self, entry: dict[str, str]) -> Path:
         root = {"output": self.output_dir, "temp": self.temp_dir}[entry["type"]]
         return root / entry["subfolder"] / entry["filename"]
+
+    def _signed(self, node: dict[str, Any]) -> dict[str, Any]:
+        """Files say what the node's own check of changes said, as in ComfyUI."""
+        fingerprint = NODES[node["class_type"]].fingerprint
+        return node | {"is_changed": [fingerprint(self.input_dir, node["inputs"])]} if fingerprint else node
 
     def _run_node(self, node_id: str, outcomes: dict[str, node_call.Outcome]) -> node_call.Slots:
         if node_id not in outcomes:

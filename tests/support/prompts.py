@@ -36,15 +36,22 @@ def picture(*, size: int = 64, prefix: str | None = None) -> Workflow:
     }
 
 
-def slow(steps: int = 40) -> Workflow:
-    """A chain of blurs: 0.15 s each on a real ComfyUI; an interrupt is noticed between two."""
-    color = next(_colors)
-    blurs = {str(i): node("ImageBlur", image=[str(i - 1), 0], blur_radius=31, sigma=5.0) for i in range(2, steps + 2)}
-    return {
-        "1": node("EmptyImage", width=256, height=256, batch_size=1, color=color),
-        **blurs,
-        str(steps + 2): node("PreviewImage", images=[str(steps + 1), 0]),
-    }
+def blurs(steps: int = 40) -> Workflow:
+    """A chain that takes 0.15 s per step on a real ComfyUI."""
+    return _chain(256, [("ImageBlur", {"blur_radius": 31, "sigma": 5.0})] * steps)
+
+
+def inverts(steps: int = 40) -> Workflow:
+    """A chain that takes as long as the stand-in's fault slow_execute says, per step."""
+    return _chain(16, [("ImageInvert", {})] * steps)
+
+
+def _chain(size: int, steps: list[tuple[str, dict[str, Any]]]) -> Workflow:
+    chain = {"1": node("EmptyImage", width=size, height=size, batch_size=1, color=next(_colors))}
+    for number, (class_type, inputs) in enumerate(steps, 1):
+        chain[str(number + 1)] = node(class_type, image=[str(number), 0], **inputs)
+    chain[str(len(steps) + 2)] = node("PreviewImage", images=[str(len(steps) + 1), 0])
+    return chain
 
 
 def new_id() -> PromptId:

@@ -258,7 +258,9 @@ class Player:
             content = response.read()
         finally:
             connection.close()
-        return {"status": response.status, "headers": dict(response.getheaders()), "content": content}
+        # http.client reads headers as Latin-1; ComfyUI writes file names as UTF-8.
+        answered = {name: value.encode("latin-1").decode() for name, value in response.getheaders()}
+        return {"status": response.status, "headers": answered, "content": content}
 
     def _with_actual_ids(self, text: bytes) -> bytes:
         actual_of = {name: actual for actual, name in self._actual.ids.items()}

@@ -110,7 +110,7 @@ def assert_inverted(result: Result) -> None:
     """The right result of `run_uploaded`."""
     assert "error" not in result, result
     (image,) = result["images"]
-    assert sample_jobs.pixels(image).getpixel((3, 3)) == (55, 225, 195)
+    assert sample_jobs.shows(image, (55, 225, 195))
 
 
 def _open_things() -> dict[str, int]:

@@ -119,9 +119,14 @@ class RunpodPlatform:
         self._wait(lambda: self._jobs[job_id].taken_at is not None, timeout_s, f"job {job_id} was not taken")
         return self._jobs[job_id].taken_at or 0.0
 
+    @property
+    def polled(self) -> bool:
+        """Whether a worker has asked for jobs."""
+        return self._takes > 0
+
     def wait_polled(self, timeout_s: float = 20.0) -> None:
         """Until a worker is up and asks for jobs."""
-        self._wait(lambda: self._takes > 0, timeout_s, "no worker asked for a job")
+        self._wait(lambda: self.polled, timeout_s, "no worker asked for a job")
 
     def wait_updates(self, job_id: str, count: int, timeout_s: float = 20.0) -> list[Update]:
         """The progress of a job once there are `count` updates."""

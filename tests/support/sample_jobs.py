@@ -86,6 +86,12 @@ def pixels(entry: Mapping[str, Any]) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(entry["data"]))).convert("RGB")
 
 
+def shows(entry: Mapping[str, Any], color: tuple[int, int, int]) -> bool:
+    """Whether a base64 entry is a picture of that one color; ComfyUI cuts fractions off, so ±1 is the same."""
+    extrema = pixels(entry).getextrema()
+    return all(abs(found - wanted) <= 1 for band, wanted in zip(extrema, color, strict=True) for found in band)
+
+
 def _encoded(image: Image.Image) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, "PNG")

@@ -69,7 +69,8 @@ class StandinProcess:
 
     def wait_listening(self) -> None:
         if not self._ready.wait(self._start_timeout_s) or not self._announced:
-            raise AssertionError(f"the stand-in did not start:\n{self.log}")
+            self.stop()
+            raise AssertionError(f"the stand-in did not start (exit code {self.exit_code}):\n{self.log}")
 
     def wait_exit(self, timeout_s: float = 10.0) -> int:
         """Wait until it has ended; the exit code, negative for a signal."""
@@ -96,7 +97,7 @@ class StandinProcess:
         return self.start()
 
     def stop(self) -> None:
-        if self.is_running:
+        if self._process is not None:
             self.kill()
         if self._own_directory:
             self._own_directory.cleanup()

@@ -49,6 +49,7 @@ class WireTap:
         self._events: list[Event] = []
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
+        self._refused = 0
         self._closed = False
 
     @property
@@ -90,6 +91,16 @@ class WireTap:
             raise AssertionError(f"fewer than {count} × {name} within {timeout_s:g} s: {self.events()}")
         return self.events(name)
 
+    def wait_refused(self, count: int, timeout_s: float = 30.0) -> None:
+        """Until the worker has tried so often to reach a ComfyUI that is not there."""
+        with self._seen:
+            assert self._seen.wait_for(lambda: self._refused >= count, timeout_s), f"{self._refused} refused"
+
+    def _note_refused(self) -> None:
+        with self._seen:
+            self._refused += 1
+            self._seen.notify_all()
+
     def _accept(self) -> None:
         while not self._closed:
             try:
@@ -100,6 +111,7 @@ class WireTap:
                 server = socket.create_connection(self._upstream)
             except OSError:
                 client.close()
+                self._note_refused()
                 continue
             self._join(client, server)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from support.prompts import Workflow, blurs, inverts
 from support.standin_process import StandinProcess
 from support.waiting import wait_for
 
@@ -14,18 +15,18 @@ from api.comfyui.client import ComfyClient
 from api.comfyui.stream import ComfyStream
 
 
-@pytest.fixture(autouse=True)
-def no_thread_left() -> Iterator[None]:
-    """A test ends with the threads it began with."""
-    before = set(threading.enumerate())
-    yield
-    wait_for(lambda: not [t for t in threading.enumerate() if t not in before], "all threads of the test to end")
-
-
 @pytest.fixture(scope="session")
 def shared_standin() -> Iterator[StandinProcess]:
     with StandinProcess() as process:
         yield process
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left(shared_standin: StandinProcess) -> Iterator[None]:
+    """A test ends with the threads it began with, the reader of the shared stand-in among them."""
+    before = set(threading.enumerate())
+    yield
+    wait_for(lambda: not [t for t in threading.enumerate() if t not in before], "all threads of the test to end")
 
 
 @pytest.fixture
@@ -52,6 +53,17 @@ def any_url(request: pytest.FixtureRequest) -> str:
     if not url:
         pytest.skip("COMFYUI_TEST_URL is not set")
     return url
+
+
+@pytest.fixture
+def slow_prompt(
+    any_url: str, shared_standin: StandinProcess, request: pytest.FixtureRequest
+) -> Callable[..., Workflow]:
+    """`slow_prompt(steps)`: each step takes 0.1 s and more; an interrupt is noticed between two."""
+    if any_url != shared_standin.url:
+        return blurs
+    request.getfixturevalue("standin").set_fault("slow_execute", 100)
+    return inverts
 
 
 Connect = Callable[..., Any]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.prompts import new_id, node, picture, run, slow
+from support.prompts import new_id, node, picture, run
 from support.standin_process import StandinProcess
 from support.waiting import wait_for
 
@@ -92,13 +92,11 @@ def test_pitfall_17_outputs_that_cannot_be_fetched(client: ComfyClient, name: st
         pass
 
 
-def test_the_queue_is_in_the_order_it_will_run(any_url: str, connect: Callable, request: pytest.FixtureRequest):
+def test_the_queue_is_in_the_order_it_will_run(any_url: str, connect: Callable, slow_prompt: Callable):
     client, _stream = connect(any_url)
-    if "standin" in request.fixturenames:
-        request.getfixturevalue("standin").set_fault("slow_execute", 100)
     ids = [new_id() for _ in range(4)]
     for prompt_id in ids:
-        assert client.submit(PromptBody(slow()).encode(prompt_id, "nobody")).answer.status == 200
+        assert client.submit(PromptBody(slow_prompt()).encode(prompt_id, "nobody")).answer.status == 200
     queue = wait_for(lambda: (found := client.queue()).running and found, "the first to run")
     assert [prompt.prompt_id for prompt in queue.running] == ids[:1]
     assert [prompt.prompt_id for prompt in queue.pending] == ids[1:]
@@ -126,4 +124,4 @@ def test_free(any_url: str, connect: Callable):
 def test_the_log_of_a_standin(standin: StandinProcess, connect: Callable):
     client, stream = connect(standin.url)
     run(client, stream, picture())
-    assert any("got prompt" in line for line in client.logs())
+    assert any("Prompt executed" in write for write in client.logs())

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import requests
-from support.prompts import Run, new_id, picture, run, slow
+from support.prompts import Run, inverts, new_id, picture, run
 from support.standin_process import StandinProcess
 from support.waiting import wait_for
 from support.wire_tap import WireTap
@@ -38,7 +38,7 @@ def test_pitfall_2_a_prompt_is_never_taken_for_lost_while_it_finishes(standin: S
     """Without a socket only look-ups follow the prompt, at every phase of its end."""
     client, stream = connect(standin.url)
     stream.close()
-    for delay_ms in range(0, 60, 3):
+    for delay_ms in range(0, 60, 7):
         standin.set_fault("slow_execute", 100 + delay_ms)
         assert len(run(client, stream, picture()).entry.files()) == 1
 
@@ -180,7 +180,7 @@ def test_pitfall_12_a_dead_worker_thread_is_found_out(mortal: StandinProcess, co
 
 def test_a_long_silent_node_is_no_stall(standin: StandinProcess, connect: Callable):
     client, stream = connect(standin.url)
-    standin.set_fault("slow_execute", 1500)
+    standin.set_fault("slow_execute", 800)
     assert len(run(client, stream, picture(), limits=RunLimits(stall_s=0.3)).entry.files()) == 1
 
 
@@ -189,7 +189,7 @@ def test_an_interrupt_that_is_ignored(mortal: StandinProcess, connect: Callable)
     client, stream = connect(mortal.url)
     mortal.set_fault("slow_execute", 500)
     mortal.set_fault("ignore_interrupt")
-    job = Run(client, stream, slow(steps=8), limits=IMPATIENT)
+    job = Run(client, stream, inverts(8), limits=IMPATIENT)
     job.wait_for_a(NodeExecuting)
     job.cancel.cancel()
     end = job.end(15)
@@ -201,7 +201,7 @@ def test_pitfall_10_a_lost_interrupt_is_repeated(mortal: StandinProcess, connect
         client, stream = connect(tap.url)
         mortal.set_fault("slow_execute", 300)
         mortal.set_fault("ignore_interrupt")
-        job = Run(client, stream, slow())
+        job = Run(client, stream, inverts())
         job.wait_for_a(NodeExecuting)
         job.cancel.cancel()
         wait_for(lambda: tap.requests("POST /interrupt"), "the first interrupt")
@@ -225,7 +225,7 @@ def test_a_result_that_was_quicker_than_the_time_limit_is_kept(mortal: StandinPr
 def test_cancel_while_comfyui_is_down(mortal: StandinProcess, connect: Callable):
     client, stream = connect(mortal.url)
     mortal.set_fault("slow_execute", 500)
-    job = Run(client, stream, slow(), limits=RunLimits(stop_grace_s=0.5))
+    job = Run(client, stream, inverts(), limits=RunLimits(stop_grace_s=0.5))
     job.wait_for_a(NodeExecuting)
     mortal.kill()
     job.cancel.cancel()
@@ -234,9 +234,9 @@ def test_cancel_while_comfyui_is_down(mortal: StandinProcess, connect: Callable)
 
 
 def test_cancel_while_comfyui_hangs(mortal: StandinProcess, connect: Callable):
-    client, stream = connect(mortal.url)
+    client, stream = connect(mortal.url, read_timeout_s=0.5)
     mortal.set_fault("slow_execute", 500)
-    job = Run(client, stream, slow(), limits=RunLimits(stop_grace_s=0.5, probe_timeout_s=0.5))
+    job = Run(client, stream, inverts(), limits=RunLimits(stop_grace_s=0.5, probe_timeout_s=0.5))
     job.wait_for_a(NodeExecuting)
     mortal.set_fault("http_hang", "/queue")
     job.cancel.cancel()

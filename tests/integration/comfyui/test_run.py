@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 import pytest
-from support.prompts import Run, new_id, node, picture, run, slow
+from support.prompts import Run, new_id, node, picture, run
 from support.wire_tap import WireTap
 
 from api.comfyui.events import (
@@ -23,13 +23,6 @@ from api.comfyui.progress import ProgressMeter
 from api.comfyui.run import End
 from api.errors import ExecutionFailed, ExecutionInterrupted, InvalidWorkflow, PromptLost, PromptRejected
 from api.jobs.cancel import CancelToken
-
-
-@pytest.fixture
-def slowly(any_url: str, request: pytest.FixtureRequest) -> None:
-    """Nodes take a while: a blur does so by itself on a real ComfyUI."""
-    if "standin" in request.fixturenames:
-        request.getfixturevalue("standin").set_fault("slow_execute", 100)
 
 
 def test_a_plain_run(any_url: str, connect: Callable):
@@ -134,34 +127,31 @@ def test_a_prompt_that_would_poison_is_not_sent(any_url: str, connect: Callable)
     assert run(client, stream, {**picture(), "9": {"class_type": "EmptyImage"}}).entry.error() is None
 
 
-def half_good() -> dict:
-    workflow = slow(steps=20)
+def half_good(workflow: dict) -> dict:
     workflow["97"] = node("EmptyImage", width=0, height=8, batch_size=1, color=0)
     workflow["98"] = node("PreviewImage", images=["97", 0])
     return workflow
 
 
-@pytest.mark.usefixtures("slowly")
-def test_pitfall_8_half_a_graph_is_stopped_and_rejected(any_url: str, connect: Callable):
+def test_pitfall_8_half_a_graph_is_stopped_and_rejected(any_url: str, connect: Callable, slow_prompt: Callable):
     client, stream = connect(any_url)
     prompt_id = new_id()
     with pytest.raises(PromptRejected) as caught:
-        run(client, stream, half_good(), prompt_id=prompt_id)
+        run(client, stream, half_good(slow_prompt()), prompt_id=prompt_id)
     assert caught.value.details[0]["node_id"] == "97"
     assert locate(client, prompt_id).place is Place.ABSENT
 
 
 def test_half_a_graph_runs_when_that_is_wanted(any_url: str, connect: Callable):
     client, stream = connect(any_url)
-    end = run(client, stream, {**half_good(), "1": picture()["1"]}, accept_partial=True)
+    end = run(client, stream, half_good(picture()), accept_partial=True)
     assert end.entry.verdict is Verdict.SUCCESS
     assert end.dropped[0]["node_id"] == "97"
 
 
-@pytest.mark.usefixtures("slowly")
-def test_cancel_while_running(any_url: str, connect: Callable):
+def test_cancel_while_running(any_url: str, connect: Callable, slow_prompt: Callable):
     client, stream = connect(any_url)
-    job = Run(client, stream, slow())
+    job = Run(client, stream, slow_prompt())
     job.wait_for(lambda event: event == NodeExecuting("3", "3"))
     job.cancel.cancel()
     end = job.end(15)
@@ -170,12 +160,11 @@ def test_cancel_while_running(any_url: str, connect: Callable):
     assert run(client, stream, picture()).entry.verdict is Verdict.SUCCESS
 
 
-@pytest.mark.usefixtures("slowly")
-def test_cancel_while_waiting_leaves_the_running_one_alone(any_url: str, connect: Callable):
+def test_cancel_while_waiting_leaves_the_running_one_alone(any_url: str, connect: Callable, slow_prompt: Callable):
     client, stream = connect(any_url)
-    running = Run(client, stream, slow(steps=15))
+    running = Run(client, stream, slow_prompt(15))
     running.wait_for_a(NodeExecuting)
-    waiting = Run(client, stream, slow())
+    waiting = Run(client, stream, slow_prompt())
     assert waiting.wait_for_a(PromptWaiting) == PromptWaiting(ahead=1)
     waiting.cancel.cancel()
     assert waiting.end(5).end is End.CANCELLED
@@ -191,11 +180,11 @@ def test_cancelled_before_it_began(any_url: str, connect: Callable):
     assert locate(client, prompt_id).place is Place.ABSENT
 
 
-def test_pitfall_10_cancel_at_any_moment_is_final(any_url: str, connect: Callable):
+def test_pitfall_10_cancel_at_any_moment_is_final(any_url: str, connect: Callable, slow_prompt: Callable):
     """An interrupt between dequeue and start is lost (9 of 200): it has to be verified and repeated."""
     client, stream = connect(any_url)
     for round_number in range(30):
-        job = Run(client, stream, slow(steps=60) if round_number % 2 else picture())
+        job = Run(client, stream, slow_prompt(60) if round_number % 2 else picture())
         if round_number % 3:
             job.wait_for_a(PromptAccepted)
         job.cancel.cancel()
@@ -206,18 +195,16 @@ def test_pitfall_10_cancel_at_any_moment_is_final(any_url: str, connect: Callabl
             assert locate(client, job.prompt_id).place is Place.ABSENT
 
 
-@pytest.mark.usefixtures("slowly")
-def test_the_time_limit(any_url: str, connect: Callable):
+def test_the_time_limit(any_url: str, connect: Callable, slow_prompt: Callable):
     client, stream = connect(any_url)
-    end = run(client, stream, slow(), limits=RunLimits(timeout_s=0.5))
+    end = run(client, stream, slow_prompt(), limits=RunLimits(timeout_s=0.5))
     assert (end.end, end.entry, end.stop_ignored) == (End.TIMED_OUT, None, False)
     assert client.queue_remaining() == 0
 
 
-@pytest.mark.usefixtures("slowly")
-def test_interrupted_by_somebody_else(any_url: str, connect: Callable):
+def test_interrupted_by_somebody_else(any_url: str, connect: Callable, slow_prompt: Callable):
     client, stream = connect(any_url)
-    job = Run(client, stream, slow())
+    job = Run(client, stream, slow_prompt())
     job.wait_for_a(NodeExecuting)
     client.interrupt(job.prompt_id)
     end = job.end(15)
@@ -225,12 +212,11 @@ def test_interrupted_by_somebody_else(any_url: str, connect: Callable):
     assert isinstance(end.entry.error(), ExecutionInterrupted)
 
 
-@pytest.mark.usefixtures("slowly")
-def test_taken_from_the_queue_by_somebody_else(any_url: str, connect: Callable):
+def test_taken_from_the_queue_by_somebody_else(any_url: str, connect: Callable, slow_prompt: Callable):
     client, stream = connect(any_url)
-    running = Run(client, stream, slow(steps=25))
+    running = Run(client, stream, slow_prompt(25))
     running.wait_for_a(NodeExecuting)
-    waiting = Run(client, stream, slow())
+    waiting = Run(client, stream, slow_prompt())
     waiting.wait_for_a(PromptWaiting)
     client.delete_queued(waiting.prompt_id)
     with pytest.raises(ExecutionInterrupted, match="queue"):
@@ -239,10 +225,9 @@ def test_taken_from_the_queue_by_somebody_else(any_url: str, connect: Callable):
     running.end(15)
 
 
-@pytest.mark.usefixtures("slowly")
-def test_resume(any_url: str, connect: Callable):
+def test_resume(any_url: str, connect: Callable, slow_prompt: Callable):
     client, stream = connect(any_url)
-    first = Run(client, stream, slow(steps=8))
+    first = Run(client, stream, slow_prompt(8))
     first.wait_for_a(NodeExecuting)
     second_client, second_stream = connect(any_url)
     second = Run(second_client, second_stream, {}, prompt_id=first.prompt_id, options={"resume": True})

@@ -107,11 +107,11 @@ def test_pitfall_3_a_deaf_socket_is_replaced(mortal: StandinProcess, connect: Ca
 
 def test_pitfall_3_deaf_while_a_long_prompt_runs(mortal: StandinProcess, connect: Callable):
     client, stream = connect(mortal.url)
-    stream.ensure_connected(10)
     mortal.set_fault("deaf_socket", 1)
-    stream.suspect_deaf()
-    wait_for(lambda: stream.losses == 1 and stream.connected, "the deaf socket")
-    mortal.set_fault("slow_execute", 4000)
+    mortal.set_fault("drop_socket_after", 4)
+    run(client, stream, picture())
+    wait_for(lambda: stream.connected, "the deaf socket")
+    mortal.set_fault("slow_execute", 3000)
     job = Run(client, stream, picture())
     job.wait_for(lambda event: event == NodeExecuting("2", "2"))
     assert len(job.end().entry.files()) == 1

@@ -7,7 +7,12 @@ from api.standin.faults import Faults, UnknownFault, parse
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("oom", ("oom", "on")), ("oom=2", ("oom", "2")), ("http_500=/view:3", ("http_500", "/view:3")), ("oom=", ("oom", ""))],
+    [
+        ("oom", ("oom", "on")),
+        ("oom=2", ("oom", "2")),
+        ("http_500=/view:3", ("http_500", "/view:3")),
+        ("oom=", ("oom", "")),
+    ],
 )
 def test_parse(text: str, expected: tuple[str, str]):
     assert parse(text) == expected

@@ -47,11 +47,18 @@ def test_the_slot_of_a_link_counts():
 
 
 def test_cycles_and_links_to_nowhere_are_survived():
-    prompt = {"1": node("A", x=["2", 0]), "2": node("A", x=["1", 0]), "3": node("A", x=["99", 0]), "4": node("A", x=["4", 0])}
+    prompt = {
+        "1": node("A", x=["2", 0]),
+        "2": node("A", x=["1", 0]),
+        "3": node("A", x=["99", 0]),
+        "4": node("A", x=["4", 0]),
+    }
     assert len(sign(prompt)) == 4
 
 
-@pytest.mark.parametrize(("bad", "error"), [({"class_type": "A"}, KeyError), ({"class_type": "A", "inputs": None}, AttributeError)])
+@pytest.mark.parametrize(
+    ("bad", "error"), [({"class_type": "A"}, KeyError), ({"class_type": "A", "inputs": None}, AttributeError)]
+)
 def test_a_node_without_inputs_raises_as_in_comfyui(bad: dict[str, Any], error: type[Exception]):
     with pytest.raises(error):
         sign(CHAIN | {"9": bad})
@@ -68,7 +75,12 @@ def test_outputs_run_as_soon_as_they_can():
 
 
 def test_the_branch_of_the_last_link_runs_first():
-    prompt = {"1": node("Empty"), "2": node("Empty", width=2), "3": node("Batch", a=["1", 0], b=["2", 0]), "4": node("Save", images=["3", 0])}
+    prompt = {
+        "1": node("Empty"),
+        "2": node("Empty", width=2),
+        "3": node("Batch", a=["1", 0], b=["2", 0]),
+        "4": node("Save", images=["3", 0]),
+    }
     assert order(prompt, "4") == ["2", "1", "3", "4"]
 
 

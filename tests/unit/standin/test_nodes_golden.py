@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from api.standin.nodes import NODES
 from PIL import Image, ImageSequence
 from support.node_runner import NodeRunner
+
+from api.standin.nodes import NODES
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "comfyui" / "nodes"
 CASES: dict[str, dict[str, Any]] = json.loads((DATA / "cases.json").read_text())

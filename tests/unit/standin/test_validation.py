@@ -118,7 +118,14 @@ def test_targets_that_are_a_number_raise():
 
 @pytest.mark.parametrize(
     ("received", "expected", "fits"),
-    [("X", "X", True), ("X", "*", True), ("*", "X", True), ("X", "X,Y", True), ("X,Y", "X", False), ("X", ["a"], False)],
+    [
+        ("X", "X", True),
+        ("X", "*", True),
+        ("*", "X", True),
+        ("X", "X,Y", True),
+        ("X,Y", "X", False),
+        ("X", ["a"], False),
+    ],
 )
 def test_types(received: Any, expected: Any, fits: bool):
     assert types_match(received, expected) is fits

@@ -205,7 +205,7 @@ def test_values_without_end():
     wide: Any = [0]
     for _ in range(60):
         wide = [wide, wide]
-    assert only_finding({"1": node(x=wide)})["code"] == "too_large"
+    assert only_finding({"1": node(x=wide), "2": node(y=[1])})["code"] == "too_large"
 
 
 @pytest.mark.parametrize(
