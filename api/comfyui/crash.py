@@ -20,6 +20,7 @@ from .masking import readable_lines
 
 # start.sh writes these into ComfyUI's log; they divide it into the lives of successive processes.
 START_MARK = "[start.sh] Starting ComfyUI"
+_END_MARK = re.compile(r"\[start\.sh\] ComfyUI (?:ended|was not started)")
 OWN_LINE = "[start.sh]"
 _LINES_SEARCHED = 200
 
@@ -227,17 +228,19 @@ def to_error(report: CrashReport, *, never_up: bool | None = None) -> WorkerErro
     return error(message, [detail])
 
 
-def last_life(log: str, *, ended: bool) -> str:
-    """The part of the log that belongs to the latest process, or with `ended` False to the one before it.
-
-    `ended` tells whether the latest process is gone: while a successor runs, the dead one is the one before.
-    """
+def last_life(log: str, *, latest: bool) -> str:
+    """The part of the log that belongs to the latest process; with `latest` False, to the one before it."""
     starts = [match.start() for match in re.finditer(re.escape(START_MARK), log)]
     if not starts:
         return log
-    if ended:
+    if latest:
         return log[starts[-1] :]
     return log[starts[-2] if len(starts) > 1 else 0 : starts[-1]]
+
+
+def has_end_mark(life: str) -> bool:
+    """Whether the log of this life is complete: start.sh has written its last line."""
+    return _END_MARK.search(life) is not None
 
 
 def _classify(lines: Sequence[str], record: ExitRecord | None, running: bool) -> tuple[CrashKind, str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from .crash import CrashReport, ExitRecord, examine, last_life
+from .crash import START_MARK, CrashReport, ExitRecord, examine, has_end_mark, last_life
 from .masking import readable_lines
 
 _AUTOPSY_BYTES = 256_000
@@ -97,8 +97,21 @@ class ComfyProcess:
         if record is not None and (since is not None and record.at < since):
             record = None
         running = record is None and alive is True
-        log = self._read_log(_AUTOPSY_BYTES) if log_text is None else log_text
-        return examine(last_life(log, ended=running or alive is not True), record, running=running, last_node=last_node)
+        latest = running or alive is not True
+        life = last_life(log_text, latest=latest) if log_text is not None else self._read_life(latest, record)
+        return examine(life, record, running=running, last_node=last_node)
+
+    def _read_life(self, latest: bool, record: ExitRecord | None) -> str:
+        """One process's part of the log; of a dead one with its last words, which may still be on their way."""
+        life = ""
+
+        def complete() -> bool:
+            nonlocal life
+            life = last_life(self._read_log(_AUTOPSY_BYTES), latest=latest)
+            return record is None or has_end_mark(life) or START_MARK not in life
+
+        _wait_until(complete, _SETTLE_S)
+        return life
 
     def _await_record(self) -> None:
         """A dead pid still in the pid file: start.sh has not written its end down yet."""

@@ -49,6 +49,7 @@ class Attempts:
         self._folder = folder_of(request.job_id)
         self._stages_s: dict[str, float] = {}
         self._narrator: Narrator | None = None
+        self._started_at = 0.0
         self.prompt_ids: list[PromptId] = []
 
     @property
@@ -99,7 +100,7 @@ class Attempts:
         self.prompt_ids.append(prompt_id)
         self._emit(PromptAssigned(prompt_id, self._instance.name))
         self._narrator = Narrator(workflow, self._emit, previews=self._request.previews)
-        started = time.monotonic()
+        started, self._started_at = time.monotonic(), time.time()
         with self._time_limit() as limit:
             end = run_prompt(
                 self._instance.client,
@@ -127,9 +128,8 @@ class Attempts:
             limit.stop()
 
     def _stopped(self, end: RunEnd) -> WorkerError:
-        if end.stop_ignored and self._instance.process.supervised():
-            log.warning("Prompt does not stop, restarting ComfyUI", instance=self._instance.name)
-            self._instance.process.kill()
+        if end.stop_ignored:
+            self._instance.restart(self._started_at)
         return self._cancel.reason
 
     def _collected(self, workflow: Workflow, end: RunEnd, entry: HistoryEntry) -> RunOutcome:

@@ -78,6 +78,19 @@ class Instance:
             return error
         return to_error(self.process.autopsy(last_node=last_node, since=since))
 
+    def restart(self, seen_at: float) -> bool:
+        """End the ComfyUI that was seen stuck at `seen_at` (epoch seconds), so that start.sh starts another.
+
+        False when it is not ours to end. One started since then is left alone: another job has seen to it.
+        """
+        if not self.process.supervised():
+            return False
+        started_at = self.process.started_at()
+        if started_at is not None and started_at <= seen_at:
+            log.warning("ComfyUI is stuck, restarting it", instance=self.name)
+            self.process.kill()
+        return True
+
     def close(self) -> None:
         """Close the socket and the connections."""
         self.stream.close()

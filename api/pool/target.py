@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from ..comfyui.limits import RunLimits
-from ..errors import ComfyUnreachable, PromptLost, WorkerError
+from ..errors import ComfyUnreachable, ComfyWedged, PromptLost, WorkerError
 from ..jobs.cancel import CancelToken
 from ..jobs.events import Emit
 from ..jobs.ports import RunOutcome, RunRequest
@@ -18,7 +18,7 @@ from .instance import Instance
 log = get_logger()
 
 # How a run is lost without the workflow being the reason. What a node raised is never repeated.
-_LOSSES = (PromptLost, ComfyUnreachable)
+_LOSSES = (PromptLost, ComfyUnreachable, ComfyWedged)
 # Deaths that the same workflow would only cause again.
 _OWN_FAULTS = frozenset({"oom_ram", "oom_vram", "cuda_fault", "disk_full"})
 
@@ -57,11 +57,19 @@ class ComfyTarget:
                     raise output.error from output
                 stale |= {output.node_id}
             except _LOSSES as error:
-                reason = self._instance.autopsy(error, started_at, attempts.last_node)
                 lost += 1
+                reason = self._reason(error, started_at, attempts.last_node)
                 if lost >= self._max_attempts or not _may_run_again(reason):
                     raise reason from error
                 log.warning("Run lost, running again", reason=reason.message, attempt=lost)
+
+    def _reason(self, error: WorkerError, started_at: float, last_node: str | None) -> WorkerError:
+        """Why the run was lost. Raises `error` when ComfyUI is stuck and not ours to restart."""
+        if not isinstance(error, ComfyWedged):
+            return self._instance.autopsy(error, started_at, last_node)
+        if not self._instance.restart(started_at):
+            raise error
+        return error
 
 
 def _may_run_again(reason: WorkerError) -> bool:

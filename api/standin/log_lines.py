@@ -11,14 +11,16 @@ _kept: deque[tuple[str, str]] = deque(maxlen=KEPT_LINES)
 
 
 class _Tee(io.TextIOBase):
-    """Writes through to the real stream and keeps a copy."""
+    """Writes through to the real stream and keeps a copy of each whole line."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._begun = ""
 
     def write(self, text: str) -> int:
-        if text:
-            _kept.append((time.strftime("%Y-%m-%dT%H:%M:%S"), text))
+        *lines, self._begun = (self._begun + text).split("\n")
+        for line in lines:
+            _kept.append((time.strftime("%Y-%m-%dT%H:%M:%S"), f"{line}\n"))
         return self._stream.write(text)
 
     def flush(self) -> None:

@@ -150,7 +150,7 @@ class Sockets:
 
     def _drop_when_due(self, client: _Client) -> None:
         limit = self._faults.value("drop_socket_after")
-        if limit is None:
+        if limit is None or client.transport is None:
             return
         client.frames += 1
         if client.frames < int(limit):
@@ -159,8 +159,8 @@ class Sockets:
         self._faults.set("drop_socket_times", left if left > 0 else None)
         if left <= 0:
             self._faults.set("drop_socket_after", None)
-        if client.transport is not None:
-            client.transport.abort()
+        client.transport.abort()
+        client.transport = None
 
 
 async def _write(socket: web.WebSocketResponse, frame: str | bytes) -> None:
