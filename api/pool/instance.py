@@ -120,7 +120,7 @@ class Instance:
         if (not limit or attempts < limit) and time.monotonic() < deadline:
             return
         if supervised:
-            raise to_error(self.process.autopsy())
+            raise to_error(self.process.autopsy(), never_up=True)
         raise ComfyNotStarted(
             f"No ComfyUI answers at {self.client.base_url} ({error.message}). Start one there, or point COMFY_HOST at "
             "one; COMFY_STANDIN=true ./start.sh starts the CPU stand-in instead."

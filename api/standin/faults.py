@@ -11,7 +11,7 @@ from typing import Any
 FAULTS: dict[str, str] = {
     "deaf_socket": "COUNT; a socket whose clientId was connected before gets its first frames, then nothing ever",
     "stalled_socket": "on = no message is published to anybody (kept, sent once off); a clientId = from its next on",
-    "drop_socket_after": "N; a socket's transport is aborted after N frames (see drop_socket_times)",
+    "drop_socket_after": "N; a socket's transport is aborted after N more frames (see drop_socket_times)",
     "drop_socket_times": "N; how many sockets drop_socket_after aborts, default 1",
     "late_history": "ms; a prompt reaches history that long after execution_success (running until then)",
     "lose_history": "COUNT; a finished prompt is in neither queue nor history, its last messages are sent",

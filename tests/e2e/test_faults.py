@@ -43,6 +43,7 @@ def rig(standin: StandinProcess, tmp_path: Path) -> Iterator[Rig]:
 PASSING = [
     {"http_500": "/prompt:1"},
     {"http_500": "/queue:1"},
+    {"http_500": "/queue"},
     {"http_500": "/history:1"},
     {"http_500": "/view:1"},
     {"http_500": "/upload/image:1"},
@@ -62,6 +63,15 @@ def test_a_fault_that_passes_costs_no_job(rig: Rig, faults: dict[str, Any]) -> N
     assert_inverted(rig.run_uploaded(within_s=20))
     rig.standin.clear_faults()
     assert_inverted(rig.run_uploaded(within_s=5))
+
+
+def test_a_cached_output_whose_file_is_gone_is_made_again(rig: Rig) -> None:
+    """The same job id means the same file names, so ComfyUI has nothing to do and names the file of the first run."""
+    assert rig.run(sample_jobs.flat(), within_s=10, job_id="twice")["images"]
+    (file,) = rig.standin.output_dir.rglob("*.png")
+    file.unlink()
+    (image,) = rig.run(sample_jobs.flat(), within_s=10, job_id="twice")["images"]
+    assert sample_jobs.shows(image, (0xC0, 0xFF, 0xEE))
 
 
 @pytest.mark.parametrize("times", [1, 2, 3, 4, 5])
@@ -89,7 +99,6 @@ def test_the_whole_process_stands_still_for_a_while(rig: Rig) -> None:
 
 STAYING = [
     ({"http_500": "/prompt"}, {"COMFY_PROTOCOL_ERROR"}),
-    ({"http_500": "/queue"}, {"COMFY_PROTOCOL_ERROR"}),
     ({"http_500": "/history"}, {"COMFY_PROTOCOL_ERROR"}),
     ({"http_500": "/view"}, {"COMFY_PROTOCOL_ERROR", "OUTPUT_UNAVAILABLE"}),
     ({"http_500": "/upload/image"}, {"COMFY_PROTOCOL_ERROR"}),
@@ -104,6 +113,7 @@ STAYING = [
 
 @pytest.mark.parametrize(("faults", "codes"), STAYING, ids=_name)
 def test_a_fault_that_stays_is_a_clear_error(rig: Rig, faults: dict[str, Any], codes: set[str]) -> None:
+    assert rig.run(sample_jobs.flat(), within_s=10)["images"]
     rig.fault(**faults)
     result = rig.run_uploaded(within_s=60)
     assert result.get("code") in codes, result

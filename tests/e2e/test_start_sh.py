@@ -63,7 +63,7 @@ def test_arguments_and_environment_reach_both_sides(tmp_path: Path) -> None:
         assert facts["default_int"]
         expected = ["--disable-auto-launch", "--port", str(script.port), "--verbose", "INFO", "--log-stdout"]
         expected += ["--lowvram", "--note", "two words", "$HOME"]
-        assert str(expected) in script.log
+        assert str(expected) in script.output
         script.signal(signal.SIGTERM)
         assert script.status() == 0
 
@@ -81,7 +81,7 @@ def test_modes(tmp_path: Path, environment: dict[str, str], listens: bool, argum
     with StartScript(tmp_path, **environment) as script:
         assert script.handler()["argv"] == arguments
         up(script)
-        assert ("--listen" in script.log) is listens
+        assert ("--listen" in script.output) is listens
 
 
 def test_a_killed_comfyui_is_restarted_and_its_end_written_down(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_one_that_never_comes_up_is_given_up_with_the_reason(tmp_path: Path) -> 
         report = process.autopsy()
         error = to_error(report)
 
-        assert script.log.count("fake ComfyUI: import_error") == 3
+        assert script.output.count("fake ComfyUI: import_error") == 3
         assert report.kind is CrashKind.IMPORT_ERROR
         assert report.exit_code == 1
         assert isinstance(error, ComfyNotStarted)
@@ -170,7 +170,7 @@ def test_a_taken_port_is_told_without_starting(tmp_path: Path) -> None:
             wait_for(process.gave_up, "start.sh to give up")
 
             assert process.autopsy().kind is CrashKind.PORT_IN_USE
-            assert "fake ComfyUI" not in script.log
+            assert "fake ComfyUI" not in script.output
 
 
 def test_a_second_signal_ends_everything_at_once(tmp_path: Path) -> None:
@@ -208,6 +208,7 @@ def test_the_log_file_is_limited_and_still_shown(tmp_path: Path) -> None:
     with StartScript(tmp_path, FAKE_COMFYUI="chatty", COMFY_LOG_MAX_BYTES="20000") as script:
         wait_for(lambda: "line 1000 " in script.output, "a thousand lines on stdout", timeout_s=30)
 
+        output = script.output
         sizes = {file.name: file.stat().st_size for file in script.run_dir.glob("comfyui.log*")}
         tail = ComfyProcess.in_dir(script.run_dir).log_tail(100, max_bytes=15_000)
         script.signal(signal.SIGTERM)
@@ -216,7 +217,7 @@ def test_the_log_file_is_limited_and_still_shown(tmp_path: Path) -> None:
     assert set(sizes) <= {"comfyui.log", "comfyui.log.1"}
     assert all(size <= 20_000 for size in sizes.values())
     assert len(tail) == 100
-    shown = [int(number) for number in re.findall(r"^line (\d+) ", script.output, re.MULTILINE)]
+    shown = [int(number) for number in re.findall(r"^line (\d+) .*\n", output, re.MULTILINE)]
     assert shown == list(range(len(shown)))
 
 

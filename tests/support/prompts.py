@@ -5,7 +5,7 @@ import random
 import threading
 import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -73,10 +73,10 @@ class Run:
 
     def __post_init__(self) -> None:
         self._changed = threading.Condition()
-        executor = ThreadPoolExecutor(1, thread_name_prefix="test-run")
-        self._future = executor.submit(self._run)
+        self._future: Future[RunEnd] = Future()
         self._future.add_done_callback(lambda _future: self._tell())
-        executor.shutdown(wait=False)
+        # A daemon, so that a run which hangs fails its test and not the whole session.
+        threading.Thread(target=self._run, name="test-run", daemon=True).start()
 
     def wait_for(self, condition: Callable[[ComfyEvent], bool], timeout_s: float = 20) -> ComfyEvent:
         """The first event that fits, once it is there."""
@@ -101,17 +101,22 @@ class Run:
         with self._changed:
             self._changed.notify_all()
 
-    def _run(self) -> RunEnd:
-        return run_prompt(
-            self.client,
-            self.stream,
-            PromptBody(self.workflow),
-            self.prompt_id,
-            emit=self._note,
-            cancel=self.cancel,
-            limits=self.limits,
-            **self.options,
-        )
+    def _run(self) -> None:
+        try:
+            end = run_prompt(
+                self.client,
+                self.stream,
+                PromptBody(self.workflow),
+                self.prompt_id,
+                emit=self._note,
+                cancel=self.cancel,
+                limits=self.limits,
+                **self.options,
+            )
+        except BaseException as error:  # noqa: BLE001 (whatever it is, `end` raises it in the test)
+            self._future.set_exception(error)
+        else:
+            self._future.set_result(end)
 
 
 def run(client: ComfyClient, stream: ComfyStream, workflow: Workflow, **options: Any) -> RunEnd:

@@ -44,6 +44,7 @@ class RawServer:
     replies: list[Reply]
     requests: list[Request] = field(default_factory=list)
     connections: int = 0
+    closed: int = 0
 
     def __enter__(self) -> Self:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -115,6 +116,7 @@ class RawServer:
             client.close()
         if then == "close":
             client.shutdown(socket.SHUT_RDWR)
+            self.closed += 1
         return then == "keep"
 
     @staticmethod

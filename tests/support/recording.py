@@ -12,7 +12,6 @@ import os
 import queue
 import re
 import threading
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from urllib.parse import quote
 
 import websocket
 from PIL import Image
+from support.waiting import wait_for
 
 RECORDINGS = Path(__file__).resolve().parents[1] / "data" / "comfyui" / "recordings"
 WAIT_S = 15.0
@@ -164,6 +164,7 @@ class _Socket:
 
     def close(self) -> None:
         self._socket.close(timeout=1)
+        self._socket.shutdown()  # a connection that broke is not closed by close()
         self._reader.join(WAIT_S)
 
 
@@ -236,16 +237,18 @@ class Player:
         self._compare("message", recorded, normal(actual, self._actual))
 
     def _ask(self, event: dict[str, Any]) -> None:
-        deadline = time.monotonic() + WAIT_S
         answer = self._request(event)
-        # Runs nobody listens to end unheard: their history is asked for until it is there.
-        while event.get("until_there") and answer["content"] == b"{}" and time.monotonic() < deadline:
-            time.sleep(0.01)
-            answer = self._request(event)
+        if event.get("until_there") and answer["content"] == b"{}":
+            # Runs nobody listens to end unheard: their history is asked for until it is there.
+            answer = wait_for(lambda: self._nonempty(event), event["path"])
         self._answers[event["id"]] = answer
         if answer["status"] == 200 and event["path"] == "/prompt" and event["method"] == "POST":
             # Now: messages of the prompt may be compared before this answer is.
             self._actual.learn(json.loads(answer["content"]))
+
+    def _nonempty(self, event: dict[str, Any]) -> Any:
+        answer = self._request(event)
+        return answer if answer["content"] != b"{}" else None
 
     def _request(self, event: dict[str, Any]) -> dict[str, Any]:
         body, headers = _body(event)

@@ -27,11 +27,18 @@ class Rig:
         self._services = services
 
     def run(
-        self, workflow: sample_jobs.Workflow, within_s: float, *, cancel: CancelToken | None = None, **options: Any
+        self,
+        workflow: sample_jobs.Workflow,
+        within_s: float,
+        *,
+        job_id: str | None = None,
+        cancel: CancelToken | None = None,
+        **options: Any,
     ) -> Result:
         """The result of one job, which must not take longer than `within_s`."""
+        job = sample_jobs.job(workflow, **options)
         started = time.monotonic()
-        result = self._services.handler(sample_jobs.job(workflow, **options), cancel=cancel)
+        result = self._services.handler({**job, "id": job_id} if job_id else job, cancel=cancel)
         elapsed = time.monotonic() - started
         assert elapsed < within_s, f"took {elapsed:.1f} s: {result}"
         return result
@@ -58,11 +65,16 @@ def rigged(standin: StandinProcess, tmp_path: Path, **settings: Any) -> Iterator
 
 
 @contextlib.contextmanager
-def nothing_left_behind() -> Iterator[None]:
-    """Fails when more threads or open files and sockets are there than before."""
-    before = _open_things()
+def nothing_left_behind(*, kept: frozenset[str] = frozenset()) -> Iterator[None]:
+    """Fails when more threads or open files and sockets are there than before; kinds in `kept` are not counted."""
+    before = open_things()
     yield
-    wait_for(lambda: not _surplus(before), f"an end of {_surplus(before)}, threads {threading.enumerate()}", 10)
+
+    def surplus() -> dict[str, int]:
+        now = open_things()
+        return {kind: count for kind, count in now.items() if count > before.get(kind, 0) and kind not in kept}
+
+    wait_for(lambda: not surplus(), f"an end of {surplus()}, threads {threading.enumerate()}", 10)
 
 
 @contextlib.contextmanager
@@ -113,7 +125,7 @@ def assert_inverted(result: Result) -> None:
     assert sample_jobs.shows(image, (55, 225, 195))
 
 
-def _open_things() -> dict[str, int]:
+def open_things() -> dict[str, int]:
     """How many of each kind; pipes belong to the processes the tests themselves start."""
     kinds: dict[str, int] = {}
     for entry in Path("/proc/self/fd").iterdir():
@@ -128,10 +140,6 @@ def _open_things() -> dict[str, int]:
 def _of_the_test(thread: threading.Thread) -> bool:
     # Readers of the stand-in's output, threads of test servers.
     return "(_read)" in thread.name or "(process_request_thread)" in thread.name
-
-
-def _surplus(before: Mapping[str, int]) -> dict[str, int]:
-    return {kind: count for kind, count in _open_things().items() if count > before.get(kind, 0)}
 
 
 def _files_below(folder: Path) -> list[Path]:

@@ -42,9 +42,7 @@ def enlarged(name: str = "input.png", size: int = 1024) -> Workflow:
     """LoadImage → ImageScale → SaveImage: a small input with a large output."""
     return {
         "1": node("LoadImage", image=name),
-        "2": node(
-            "ImageScale", image=["1", 0], upscale_method="nearest-exact", width=size, height=size, crop="disabled"
-        ),
+        "2": node("ImageScale", image=["1", 0], upscale_method="lanczos", width=size, height=size, crop="disabled"),
         "3": node("SaveImage", images=["2", 0], filename_prefix="enlarged"),
     }
 

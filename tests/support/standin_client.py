@@ -1,11 +1,12 @@
 """A few calls against a stand-in for its own tests: post, wait for history, listen. Not our ComfyUI client."""
 
 import json
-import time
+from collections.abc import Callable
 from typing import Any
 
 import requests
 import websocket
+from support.waiting import wait_for
 
 WAIT_S = 10.0
 
@@ -37,12 +38,7 @@ def history(url: str, prompt_id: str) -> Any:
 
 
 def wait_history(url: str, prompt_id: str) -> Any:
-    deadline = time.monotonic() + WAIT_S
-    while (entry := history(url, prompt_id)) is None:
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{prompt_id} did not reach history")
-        time.sleep(0.01)
-    return entry
+    return wait_for(lambda: history(url, prompt_id), f"{prompt_id} in history")
 
 
 def where(url: str, prompt_id: str) -> str:
@@ -85,10 +81,14 @@ class Listener:
 
     def close(self) -> None:
         self.socket.close(timeout=1)
+        self.socket.shutdown()  # a connection that broke is not closed by close()
 
     def abort(self) -> None:
         """Gone without a close frame."""
         self.socket.shutdown()
+
+
+Listen = Callable[[str], Listener]
 
 
 def kind_of(message: Any) -> str:

@@ -89,10 +89,6 @@ class StartScript:
     def output(self) -> str:
         return (self.run_dir.parent / "stdout").read_text(errors="replace")
 
-    @property
-    def log(self) -> str:
-        return (self.run_dir / "comfyui.log").read_text(errors="replace")
-
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None
         self.process.send_signal(number)

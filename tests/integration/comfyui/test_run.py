@@ -1,10 +1,12 @@
 """Whole runs: on the stand-in and on a real ComfyUI."""
 
+import statistics
 import threading
 from collections.abc import Callable
 
 import pytest
 from support.prompts import Run, new_id, node, picture, run
+from support.standin_process import StandinProcess
 from support.wire_tap import WireTap
 
 from api.comfyui.events import (
@@ -49,18 +51,28 @@ def test_pitfall_1_a_hundred_runs_never_miss_their_history(any_url: str, connect
         assert len(run(client, stream, picture()).entry.files()) == 1
 
 
-def test_the_fast_path_makes_two_requests(any_url: str, connect: Callable):
-    with WireTap(any_url) as tap:
+def requests_per_run(url: str, connect: Callable, runs: int = 9) -> float:
+    """The usual number: when ComfyUI collects its garbage at the end of a run there may be a look more."""
+    with WireTap(url) as tap:
         client, stream = connect(tap.url)
-        run(client, stream, picture())
-        before = len(tap.requests())
-        best = 99
-        for _ in range(5):  # a collection of garbage in ComfyUI may bring a look
+        counts = []
+        for _ in range(runs):
+            before = len(tap.requests())
             run(client, stream, picture())
-            best, before = min(best, len(tap.requests()) - before), len(tap.requests())
+            counts.append(len(tap.requests()) - before)
         stream.close()
         client.close()
-    assert best == 2
+    return statistics.median(counts)
+
+
+def test_the_fast_path_makes_two_requests(any_url: str, connect: Callable):
+    assert requests_per_run(any_url, connect) == 2
+
+
+def test_pitfall_1_success_alone_is_not_the_time_to_ask(standin: StandinProcess, connect: Callable):
+    """On `execution_success` the history was missing in 67 of 200 runs."""
+    standin.set_fault("late_history", 6)
+    assert requests_per_run(standin.url, connect) == 2
 
 
 def test_pitfall_6_a_fully_cached_run(any_url: str, connect: Callable):

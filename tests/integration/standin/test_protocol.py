@@ -23,7 +23,7 @@ RECORDINGS = [
 ]
 
 
-@pytest.mark.parametrize("names", RECORDINGS, ids=lambda names: "+".join(names))
+@pytest.mark.parametrize("names", RECORDINGS, ids="+".join)
 def test_recording(names: tuple[str, ...]):
     with StandinProcess() as comfyui:
         player = Player(comfyui.port, comfyui.output_dir, comfyui.input_dir)

@@ -1,18 +1,12 @@
 """Every scripted fault does what the table says."""
 
 import time
-from collections.abc import Iterator
 
 import pytest
 import requests
-from support.standin_client import Listener, history, kind_of, picture, post, slow, wait_history, where
+from support.standin_client import Listen, history, kind_of, picture, post, slow, wait_history, where
 from support.standin_process import StandinProcess
-
-
-@pytest.fixture
-def comfyui() -> Iterator[StandinProcess]:
-    with StandinProcess() as process:
-        yield process
+from support.waiting import wait_for
 
 
 def get(comfyui: StandinProcess, path: str, timeout_s: float = 5) -> requests.Response:
@@ -39,78 +33,67 @@ def test_faults_of_the_start_are_gone_after_a_restart():
         assert comfyui.restart(faults={"oom": True}).faults() == {"oom": True}
 
 
-def test_deaf_socket(comfyui: StandinProcess):
-    first = Listener(comfyui.ws_url, "a")
-    first.hear()
+def test_deaf_socket(comfyui: StandinProcess, listen: Listen):
+    first = listen("a")
     first.close()
     comfyui.set_fault("deaf_socket", 1)
-    deaf = Listener(comfyui.ws_url, "a")
-    assert deaf.hear()["data"]["sid"] == "a"
+    deaf = listen("a")
     post(comfyui.url, picture(), client_id="a", prompt_id="p")
     wait_history(comfyui.url, "p")
     assert deaf.hear(0.1) is None
     deaf.close()
-    third = Listener(comfyui.ws_url, "a")
+    third = listen("a")
     post(comfyui.url, picture(1), client_id="a")
     third.hear_until("execution_success")
-    third.close()
 
 
-def test_stalled_socket(comfyui: StandinProcess):
-    listener = Listener(comfyui.ws_url, "a")
-    listener.hear()
+def test_stalled_socket(comfyui: StandinProcess, listen: Listen):
+    listener = listen("a")
     comfyui.set_fault("stalled_socket")
     post(comfyui.url, picture(), client_id="a", prompt_id="p")
     wait_history(comfyui.url, "p")
     assert listener.hear(0.1) is None
     comfyui.set_fault("stalled_socket", False)
     listener.hear_until("execution_success")
-    listener.close()
 
 
-def test_drop_socket(comfyui: StandinProcess):
+def test_drop_socket(comfyui: StandinProcess, listen: Listen):
     comfyui.set_fault("drop_socket_after", 3)
     comfyui.set_fault("drop_socket_times", 2)
     for _ in range(2):
-        listener = Listener(comfyui.ws_url, "a")
+        listener = listen("a")
         post(comfyui.url, slow(steps=2, dt=0.01), client_id="a", prompt_id="p")
         heard = [kind_of(listener.hear()) for _ in range(4)]
         assert heard[-1] == "closed"
-        listener.close()
     assert comfyui.faults() == {}
 
 
-def test_late_history(comfyui: StandinProcess):
+def test_late_history(comfyui: StandinProcess, listen: Listen):
     comfyui.set_fault("late_history", 300)
-    listener = Listener(comfyui.ws_url, "a")
+    listener = listen("a")
     post(comfyui.url, picture(), client_id="a", prompt_id="p")
     listener.hear_until("execution_success")
     assert where(comfyui.url, "p") == "running"
     while listener.hear()["type"] != "executing":
         """Status comes first."""
     assert where(comfyui.url, "p") == "done"
-    listener.close()
 
 
-def test_lose_history(comfyui: StandinProcess):
+def test_lose_history(comfyui: StandinProcess, listen: Listen):
     comfyui.set_fault("lose_history", 1)
-    listener = Listener(comfyui.ws_url, "a")
+    listener = listen("a")
     post(comfyui.url, picture(), client_id="a", prompt_id="p")
     listener.hear_until("execution_success")
     while listener.hear()["type"] != "executing":
         """Status comes first."""
     assert where(comfyui.url, "p") == "absent"
-    listener.close()
 
 
 def test_dead_worker(comfyui: StandinProcess):
     comfyui.set_fault("dead_worker")
     post(comfyui.url, picture(), prompt_id="p")
     post(comfyui.url, picture(), prompt_id="q")
-    for _ in range(200):
-        if "Exception in thread Thread-1 (prompt_worker)" in comfyui.log:
-            break
-        time.sleep(0.01)
+    wait_for(lambda: "Exception in thread Thread-1 (prompt_worker)" in comfyui.log, "the worker's end")
     assert (where(comfyui.url, "p"), where(comfyui.url, "q")) == ("running", "pending")
 
 
@@ -121,16 +104,16 @@ def test_kill_before():
         assert comfyui.wait_exit() == -9
 
 
-def test_kill_during_the_second_node():
-    with StandinProcess(faults={"kill_during": 2, "exit_code": 3}) as comfyui:
-        listener = Listener(comfyui.ws_url, "a")
-        post(comfyui.url, slow(), client_id="a")
-        heard = []
-        while (message := listener.hear()) != "closed":
-            heard.append(message)
-        assert heard[-1] == {"type": "executing", "data": heard[-1]["data"] | {"node": "2"}}
-        assert comfyui.wait_exit() == 3
-        listener.close()
+def test_kill_during_the_second_node(comfyui: StandinProcess, listen: Listen):
+    comfyui.set_fault("kill_during", 2)
+    comfyui.set_fault("exit_code", 3)
+    listener = listen("a")
+    post(comfyui.url, slow(), client_id="a")
+    heard = []
+    while (message := listener.hear()) != "closed":
+        heard.append(message)
+    assert heard[-1] == {"type": "executing", "data": heard[-1]["data"] | {"node": "2"}}
+    assert comfyui.wait_exit() == 3
 
 
 def test_kill_after_leaves_the_files():
@@ -148,10 +131,15 @@ def test_slow_start():
 
 
 def test_freeze(comfyui: StandinProcess):
+    def is_frozen() -> bool:
+        try:
+            get(comfyui, "/prompt", 0.1)
+        except requests.Timeout:
+            return True
+        return False
+
     comfyui.set_fault("freeze", 0.5)
-    time.sleep(0.1)
-    with pytest.raises(requests.Timeout):
-        get(comfyui, "/prompt", 0.1)
+    wait_for(is_frozen, "the stop")
     assert get(comfyui, "/prompt").status_code == 200
 
 
@@ -213,8 +201,8 @@ def test_ignore_interrupt_and_slow_execute(comfyui: StandinProcess):
     while where(comfyui.url, "p") != "running":
         """Pending for a moment."""
     requests.post(f"{comfyui.url}/interrupt", timeout=5)
-    time.sleep(0.1)
-    assert history(comfyui.url, "p") is None
+    with pytest.raises(AssertionError, match="in vain"):
+        wait_for(lambda: history(comfyui.url, "p"), "an interrupt that is ignored", 0.1)
     comfyui.set_fault("ignore_interrupt", False)
     requests.post(f"{comfyui.url}/interrupt", json={"prompt_id": "p"}, timeout=5)
     assert wait_history(comfyui.url, "p")["status"]["messages"][-1][0] == "execution_interrupted"

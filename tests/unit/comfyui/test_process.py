@@ -237,12 +237,12 @@ def test_the_caller_may_know_better_whether_it_ever_came_up() -> None:
 def test_the_log_is_divided_into_lives() -> None:
     log = STARTED + "first\n" + STARTED + "second\n"
 
-    assert "first" not in last_life(log, ended=True)
-    assert "second" in last_life(log, ended=True)
-    assert "first" in last_life(log, ended=False)
-    assert "second" not in last_life(log, ended=False)
-    assert last_life("no marks", ended=True) == "no marks"
-    assert last_life("the end of one\n" + STARTED, ended=False) == "the end of one\n"
+    assert "first" not in last_life(log, latest=True)
+    assert "second" in last_life(log, latest=True)
+    assert "first" in last_life(log, latest=False)
+    assert "second" not in last_life(log, latest=False)
+    assert last_life("no marks", latest=True) == "no marks"
+    assert last_life("the end of one\n" + STARTED, latest=False) == "the end of one\n"
 
 
 @pytest.mark.parametrize(
@@ -375,6 +375,17 @@ def test_an_autopsy_reads_the_dead_one_although_another_runs(process: ComfyProce
     assert report.at == 1000.5
     assert report.last_node == "3"
     assert report.log_tail[-1].startswith("[start.sh] ComfyUI ended by signal 6")
+
+
+def test_an_autopsy_waits_for_the_last_words(process: ComfyProcess, tmp_path: Path) -> None:
+    write_exit(tmp_path, exit_code=1, came_up=False)
+    (tmp_path / "comfyui.log").write_text(STARTED)
+    last_words = "ImportError: libcudnn\n[start.sh] ComfyUI ended with exit code 1 after 2 s; next start in 1 s.\n"
+    code = "import sys; open(sys.argv[1], 'a').write(sys.argv[2])"
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "comfyui.log"), last_words]):
+        report = process.autopsy()
+
+    assert report.kind is CrashKind.IMPORT_ERROR
 
 
 def test_an_autopsy_leaves_out_deaths_before_its_time(process: ComfyProcess, tmp_path: Path) -> None:
