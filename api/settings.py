@@ -32,6 +32,7 @@ class Settings(BaseSettings):
     )
     comfy_start_timeout_s: PositiveSeconds = Field(600, description="Longest wait for a ComfyUI that is starting")
     comfy_unreachable_grace_s: PositiveSeconds = Field(60, description="How long ComfyUI may be away during a job")
+    comfy_read_timeout_s: PositiveSeconds = Field(30, description="Longest wait for an answer of ComfyUI")
     comfy_stall_s: PositiveSeconds = Field(30, description="Silence after which a running prompt is looked into")
     comfy_cancel_grace_s: PositiveSeconds = Field(
         20, description="Time a cancelled prompt has to stop before ComfyUI is restarted"
@@ -63,6 +64,10 @@ class Settings(BaseSettings):
     bucket_secret_access_key: SecretStr | None = Field(None, description="S3 secret key")
     bucket_name: str | None = Field(None, description="Bucket, when the endpoint does not hold it")
     bucket_region: str | None = Field(None, description="Region, when the endpoint does not tell it")
+    bucket_timeout_s: PositiveSeconds = Field(20, description="Longest wait for an answer of S3, tried three times")
+    bucket_retry_s: float = Field(
+        30, ge=0, description="How long a failing upload is repeated before another way is taken"
+    )
     bucket_key_prefix: str = Field("", description="Put in front of every object key")
     bucket_key_template: str = Field("{job_id}/{filename}", description="Object key below the prefix")
     bucket_url_expiry_s: Annotated[int, Field(ge=1, le=604_800)] = Field(

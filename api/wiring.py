@@ -35,6 +35,7 @@ from .settings import Settings, load_settings
 
 _NETWORK_VOLUME = Path("/runpod-volume")
 _MB = 1_000_000
+_PROBE_TIMEOUT_S = 10.0
 
 log = get_logger()
 
@@ -112,6 +113,9 @@ def _start_serverless(settings: Settings) -> None:
 
 def get_ready(services: Services) -> None:
     """Wait for ComfyUI and run the warm-up workflow. What fails here is logged; the jobs will tell their callers."""
+    connection = _connection(services.settings)
+    if connection:
+        _ = connection.client  # importing boto3 takes a third of a second: not in the first job
     try:
         services.instance.wait_ready(CancelToken())
     except WorkerError as error:
@@ -133,7 +137,7 @@ def _instance(settings: Settings) -> Instance:
     url = settings.comfy_url
     return Instance(
         InstanceName(urlsplit(url).netloc),
-        ComfyClient(url),
+        ComfyClient(url, read_timeout_s=settings.comfy_read_timeout_s),
         # One client id per process: a second socket under the same id would take all events.
         ComfyStream(
             url,
@@ -153,6 +157,7 @@ def _instance(settings: Settings) -> Instance:
 
 def _run_limits(settings: Settings) -> RunLimits:
     return RunLimits(
+        probe_timeout_s=min(_PROBE_TIMEOUT_S, settings.comfy_read_timeout_s),
         outage_grace_s=settings.comfy_unreachable_grace_s,
         stall_s=settings.comfy_stall_s,
         stop_grace_s=settings.comfy_cancel_grace_s,
@@ -171,6 +176,7 @@ def _delivery(settings: Settings) -> Delivery:
         s3_factory=RequestBuckets(
             key_template=settings.bucket_key_template,
             url_expiry_s=settings.bucket_url_expiry_s,
+            retry_limit_s=settings.bucket_retry_s,
             check_endpoint=functools.partial(_check_endpoint, settings),
         ),
         disk=DiskSink(overflow_dir) if overflow_dir else None,
@@ -189,6 +195,7 @@ def _bucket(settings: Settings) -> S3Sink | None:
         key_prefix=settings.bucket_key_prefix,
         url_expiry_s=settings.bucket_url_expiry_s,
         public_url=settings.bucket_public_url,
+        retry_limit_s=settings.bucket_retry_s,
     )
 
 
@@ -201,6 +208,7 @@ def _connection(settings: Settings) -> S3Connection | None:
         settings.bucket_secret_access_key.get_secret_value(),
         settings.bucket_name,
         settings.bucket_region,
+        read_timeout_s=settings.bucket_timeout_s,
     )
 
 

@@ -1,7 +1,7 @@
 """What the handler costs: time per job through JobHandler against the least any client can do on the same ComfyUI.
 
 Both sides take turns in one run, job by job, so that whatever slows the machine slows both. Exit status 1 when the
-ratio is over its limit.
+median of the pairs' ratios is over its limit.
 """
 
 import argparse
@@ -48,7 +48,7 @@ class Case:
     limit: float
 
 
-CASES = (Case(64, 200, 1.15), Case(1024, 60, 1.03))
+CASES = (Case(64, 200, 1.15), Case(1024, 120, 1.03))
 
 
 class LeastClient:
@@ -122,7 +122,7 @@ def main() -> int:
         settings = Settings(comfy_host=url, work_dir=Path(work_dir))
         services = stack.enter_context(contextlib.closing(wiring.build(settings)))
         least = stack.enter_context(contextlib.closing((BareClient if arguments.bare else LeastClient)(url)))
-        print(f"ComfyUI at {url}\n\n  picture   pairs   least ms   handler ms   medians   pairs   limit")
+        print(f"ComfyUI at {url}\n\n  picture   pairs   least ms   handler ms   of medians   median ratio   limit")
         verdicts = [_run_case(case, least, services.handler, arguments.pairs) for case in CASES]
     return 0 if all(verdicts) else 1
 
@@ -130,7 +130,7 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--url", help="ComfyUI to measure on; else COMFYUI_TEST_URL, else a stand-in")
-    parser.add_argument("--pairs", type=int, help="pairs per case instead of 200 and 60, for a quick look")
+    parser.add_argument("--pairs", type=int, help="pairs per case instead of 200 and 120, for a quick look")
     parser.add_argument("--bare", action="store_true", help="compare with a client on http.client, not on requests")
     return parser
 
@@ -150,10 +150,10 @@ def _run_case(case: Case, least: LeastClient, handler: Callable[..., dict[str, A
     paired = statistics.median(ours / theirs for theirs, ours in zip(least_s, handler_s, strict=True))
     print(
         f"{case.size:>5}×{case.size:<5}{len(least_s):>5}{statistics.median(least_s) * 1e3:>11.2f}"
-        f"{statistics.median(handler_s) * 1e3:>13.2f}{medians:>10.3f}{paired:>8.3f}{case.limit:>8.2f}"
-        f"   {'ok' if medians <= case.limit else 'TOO SLOW'}"
+        f"{statistics.median(handler_s) * 1e3:>13.2f}{medians:>13.3f}{paired:>15.3f}{case.limit:>8.2f}"
+        f"   {'ok' if paired <= case.limit else 'TOO SLOW'}"
     )
-    return medians <= case.limit
+    return paired <= case.limit
 
 
 def _pair(

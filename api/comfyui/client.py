@@ -174,14 +174,10 @@ class ComfyClient:
     ) -> UploadedFile:
         """Stream a file to ComfyUI. Use the returned name. Raises InputTooLarge over the server's limit.
 
-        Repeated once when the connection is lost: the same name with the same bytes is stored once.
+        Repeated once after a lost connection or a 5xx: the same name with the same bytes is stored once.
         """
         fields = {"type": kind, "subfolder": subfolder, **({"overwrite": "true"} if overwrite else {})}
-        try:
-            answer = self._upload(path, name, fields, content_type)
-        except ComfyUnreachable:
-            self._refuse_oversize(path.stat().st_size, f"The file {name!r}")
-            answer = self._upload(path, name, fields, content_type)
+        answer = self._uploaded(path, name, fields, content_type)
         if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             raise InputTooLarge(f"The file {name!r} is larger than ComfyUI takes (--max-upload-size).")
         stored = answer.json()
@@ -252,6 +248,18 @@ class ComfyClient:
         with UploadBody(path, name, fields, content_type) as body:
             typed: Body = body
             return self._http.exchange("POST", "/upload/image", typed, body.content_type)
+
+    def _uploaded(self, path: Path, name: str, fields: dict[str, str], content_type: str) -> Answer:
+        try:
+            answer = self._upload(path, name, fields, content_type)
+        except ComfyUnreachable as error:
+            self._refuse_oversize(path.stat().st_size, f"The file {name!r}")
+            if isinstance(error.__cause__, TimeoutError):
+                raise  # the wait was long enough once
+        else:
+            if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+                return answer
+        return self._upload(path, name, fields, content_type)
 
     def _refuse_oversize(self, size_bytes: int, what: str) -> None:
         # A body over the limit may end in a reset instead of the 413, when the server closes while it is being sent.

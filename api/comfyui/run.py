@@ -103,6 +103,7 @@ class _Run:
             stop=self._stop,
             outage=self._outage,
             probe_timeout_s=self._limits.probe_timeout_s,
+            patience_s=self._limits.outage_grace_s,
         )
         # Events sent before the socket is registered go nowhere: connect first.
         self._stream.ensure_connected(self._limits.connect_s)

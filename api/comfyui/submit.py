@@ -1,6 +1,7 @@
 """`POST /prompt`: a body that cannot harm ComfyUI, and what became of it when the answer does not tell."""
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -70,6 +71,7 @@ class Submitter:
         stop: StopSignal,
         outage: Outage,
         probe_timeout_s: float,
+        patience_s: float,
     ) -> None:
         self._client = client
         self._body = body
@@ -78,6 +80,7 @@ class Submitter:
         self._stop = stop
         self._outage = outage
         self._probe_timeout_s = probe_timeout_s
+        self._patience_s = patience_s
 
     def submit(self) -> Accepted | None:
         """None when cancelled before ComfyUI had it for certain.
@@ -85,6 +88,7 @@ class Submitter:
         Raises PromptRejected, InputTooLarge, ComfyUnreachable, ComfyProtocolError.
         """
         answer = None
+        gives_up_at = time.monotonic() + self._patience_s
         for attempt in range(_POSTS):
             posted = self._post()
             if posted is None:
@@ -96,6 +100,8 @@ class Submitter:
             # knows already, so a blind second post could run the prompt twice.
             if self._may_be_known():
                 return Accepted(number=None)
+            if time.monotonic() >= gives_up_at:  # each unanswered post has cost a whole read time-out
+                break
         raise answer.unexpected() if answer else ComfyUnreachable("ComfyUI never answered the prompt.")
 
     def _post(self) -> SubmitAnswer | None:

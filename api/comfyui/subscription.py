@@ -1,6 +1,7 @@
 """The bounded mailbox between the socket's reader thread and the thread that follows one prompt."""
 
 import threading
+import time
 from collections import deque
 
 from .events import ComfyEvent, Hint, LookNow, Preview, Progress, ProgressState, ProgressText
@@ -10,6 +11,8 @@ _PREVIEWS_KEPT = 4
 # In the order they are given up when the follower is slow. Hints and LookNow never are.
 _DISPENSABLE: tuple[tuple[type, ...], ...] = ((Preview,), (Progress, ProgressText, ProgressState))
 _PRECIOUS = (Hint, LookNow)
+# Ordinary events are handed over in batches: a wake-up for each would cost a 4 ms prompt as much as one request.
+_BATCH_S = 0.02
 
 
 class Subscription:
@@ -19,7 +22,9 @@ class Subscription:
         self._capacity = capacity
         self._changed = threading.Condition(threading.Lock())
         self._events: deque[ComfyEvent] = deque()
-        self._woken = False
+        self._urgent = False
+        self._eager = False
+        self._batching = True
         self.dropped = 0
 
     def put(self, event: ComfyEvent) -> None:
@@ -32,22 +37,33 @@ class Subscription:
             if len(self._events) >= self._capacity:
                 self._make_room()
             self._events.append(event)
-            self._changed.notify()
+            self._urgent = self._urgent or isinstance(event, _PRECIOUS)
+            if self._urgent or self._eager:
+                self._changed.notify()
 
     def take(self, timeout_s: float) -> list[ComfyEvent]:
-        """All events there are, waiting up to `timeout_s` seconds for the first; empty after that or `wake`."""
+        """All events there are, waiting up to `timeout_s` seconds for the first; empty after that or `wake`.
+
+        Hints and LookNow come at once, others up to 20 ms late when some were taken just before.
+        """
+        ends_at = time.monotonic() + timeout_s
         with self._changed:
-            if not self._events and not self._woken and timeout_s > 0:
-                self._changed.wait(timeout_s)
-            self._woken = False
+            if self._batching and not self._urgent and timeout_s > 0:
+                self._changed.wait(min(_BATCH_S, timeout_s))
+            if not self._events and not self._urgent and (left_s := ends_at - time.monotonic()) > 0:
+                self._eager = True
+                self._changed.wait(left_s)
+                self._eager = False
+            self._urgent = False
             events = list(self._events)
             self._events.clear()
+            self._batching = bool(events)
         return events
 
     def wake(self) -> None:
         """Make the current or next `take` return at once."""
         with self._changed:
-            self._woken = True
+            self._urgent = True
             self._changed.notify()
 
     def _make_room(self) -> None:

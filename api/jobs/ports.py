@@ -119,7 +119,7 @@ class DeliveredFile:
     where: Delivered
     width: int | None = None
     height: int | None = None
-    original: Delivered | None = None
+    original: "DeliveredFile | None" = None
     note: str | None = None
 
 

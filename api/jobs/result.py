@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..errors import Detail, WorkerError
-from .ports import Delivered, DeliveredFile, OutputText
+from .ports import DeliveredFile, OutputText
 
 # Lists a result may hold, by the first part of an entry's media type.
 _LISTS = {"image": "images", "video": "videos", "audio": "audio"}
@@ -63,14 +63,16 @@ def _entry(delivered: DeliveredFile) -> dict[str, Any]:
     if delivered.width is not None:
         entry |= {"width": delivered.width, "height": delivered.height}
     if delivered.original is not None:
-        entry["original"] = _place(delivered.original)
+        entry["original"] = _original(delivered.original)
     if delivered.note is not None:
         entry["note"] = delivered.note
     return entry
 
 
-def _place(where: Delivered) -> dict[str, str]:
-    return {"type": where.type, "data": where.data}
+def _original(delivered: DeliveredFile) -> dict[str, Any]:
+    keys = ("filename", "type", "data", "mime_type", "size_bytes", "sha256")
+    entry = _entry(delivered)
+    return {key: entry[key] for key in keys}
 
 
 def _text_entry(text: OutputText) -> dict[str, Any]:

@@ -138,9 +138,9 @@ class Handover:
             self._finish_preview(item, small, where)
 
     def _finish_preview(self, item: Item, small: OutputFile, where: Delivered) -> None:
-        original = item.done.where if item.done else None
+        original = item.done
         size = facts(small.path, small.filename)
-        lies = f"it lies at {original.data} on the worker" if original else "it could not be kept"
+        lies = f"it lies at {original.where.data} on the worker" if original else "it could not be kept"
         note = f"A preview. The original has {item.file.size_bytes} bytes, too many for the result: {lies}."
         item.done = DeliveredFile(small, where, size.width, size.height, original, note)
 

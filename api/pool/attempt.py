@@ -29,7 +29,10 @@ log = get_logger()
 
 
 class Attempts:
-    """Runs one job, again if need be; `prompt_ids` and the stage times add up over the runs."""
+    """Runs one job, again if need be; `prompt_ids` and the stage times add up over the runs.
+
+    `executed`: ComfyUI has finished the prompt, so a failure after that is no reason to render again.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class Attempts:
         self._narrator: Narrator | None = None
         self._started_at = 0.0
         self.prompt_ids: list[PromptId] = []
+        self.executed = False
 
     @property
     def last_node(self) -> str | None:
@@ -133,7 +137,15 @@ class Attempts:
         return self._cancel.reason
 
     def _collected(self, workflow: Workflow, end: RunEnd, entry: HistoryEntry) -> RunOutcome:
-        collector = Collector(self._instance.client, workflow, entry, self._request, self._workdir)
+        self.executed = True
+        collector = Collector(
+            self._instance.client,
+            workflow,
+            entry,
+            self._request,
+            self._workdir,
+            lambda: self._instance.wait_back(self._limits.outage_grace_s, self._cancel),
+        )
         failure = entry.error()
         with self._stage("download"):
             files, texts = collector.files(), collector.texts()

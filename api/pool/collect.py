@@ -1,11 +1,12 @@
 """Fetches what a finished prompt has made: files to local disk, texts as they are."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from ..comfyui.client import ComfyClient
 from ..comfyui.history import HistoryEntry, HistoryFile
-from ..errors import ComfyUnreachable, Detail, OutputUnavailable, WorkerError
+from ..errors import ComfyError, ComfyUnreachable, Detail, OutputUnavailable, WorkerError
 from ..jobs.files import translated_disk_errors
 from ..jobs.ports import OutputFile, OutputText, RunRequest, Workflow
 from ..jobs.request import folder_of
@@ -30,9 +31,16 @@ class Collector:
     """One per finished run. `warnings` lists outputs that could not be fetched while others could."""
 
     def __init__(
-        self, client: ComfyClient, workflow: Workflow, entry: HistoryEntry, request: RunRequest, workdir: Path
+        self,
+        client: ComfyClient,
+        workflow: Workflow,
+        entry: HistoryEntry,
+        request: RunRequest,
+        workdir: Path,
+        await_comfyui: Callable[[], None],
     ) -> None:
         self._client = client
+        self._await_comfyui = await_comfyui
         self._workflow = workflow
         self._entry = entry
         self._request = request
@@ -48,7 +56,7 @@ class Collector:
         for number, file in enumerate(wanted):
             try:
                 found.append(self._fetched(file, self._workdir / f"output-{number}"))
-            except (OutputUnavailable, ComfyUnreachable) as error:
+            except (OutputUnavailable, ComfyError) as error:
                 errors.append(error)
                 self.warnings.append(Detail(node_id=file.node_id, code=error.code, message=error.message))
         if errors and not found:
@@ -88,14 +96,16 @@ class Collector:
         )
 
     def _fetch(self, file: HistoryFile, path: Path) -> tuple[int, str]:
-        """Size and sha256. A download cut short starts anew; raises ComfyUnreachable when it never comes whole."""
-        for attempt in range(_FETCHES):
+        """Size and sha256. A download cut short starts anew, after a restart of ComfyUI too: its files outlive it."""
+        for _ in range(_FETCHES - 1):
             try:
                 return self._fetch_once(file, path)
-            except ComfyUnreachable:
-                if attempt == _FETCHES - 1:
-                    raise
-        raise AssertionError  # the loop returns or raises
+            except ComfyError as error:
+                if isinstance(error.__cause__, TimeoutError):
+                    raise  # the wait was long enough once
+                if isinstance(error, ComfyUnreachable):
+                    self._await_comfyui()
+        return self._fetch_once(file, path)
 
     def _fetch_once(self, file: HistoryFile, path: Path) -> tuple[int, str]:
         digest = hashlib.sha256()

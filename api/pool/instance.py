@@ -17,6 +17,7 @@ from ..logs import get_logger
 
 _RETRIES_UNSUPERVISED = 500
 _SOCKET_S = 5.0
+_TOLD_EVERY_S = 10.0
 
 log = get_logger()
 
@@ -63,6 +64,22 @@ class Instance:
             # HTTP decides; without the socket the job only loses its progress.
             log.warning("WebSocket not available, following over HTTP", instance=self.name)
 
+    def wait_back(self, grace_s: float, cancel: CancelToken) -> None:
+        """Wait for a ComfyUI that has gone away. Raises ComfyUnreachable when it is not back within `grace_s`."""
+        deadline = time.monotonic() + grace_s
+        pause = threading.Event()
+        cancel.on_cancel(pause.set)
+        while True:
+            try:
+                self.client.queue_remaining()
+            except ComfyError:
+                if time.monotonic() >= deadline:
+                    raise
+            else:
+                return
+            pause.wait(self._patience.interval_s)
+            cancel.raise_if_set()
+
     def facts(self) -> Mapping[str, Any]:
         """`{"comfyui_version", "pytorch_version", "device"}`, asked once; empty when ComfyUI does not say."""
         if self._facts is None:
@@ -101,11 +118,15 @@ class Instance:
         pause = threading.Event()
         cancel.on_cancel(pause.set)
         attempts = 0
+        told_at = 0.0
         while True:
             try:
                 self.client.queue_remaining()
             except ComfyError as error:
                 attempts += 1
+                if time.monotonic() - told_at >= _TOLD_EVERY_S:
+                    told_at = time.monotonic()
+                    log.info("Waiting for ComfyUI", instance=self.name, reason=error.message)
                 self._give_up_or_go_on(error, attempts, deadline)
             else:
                 return
@@ -122,8 +143,8 @@ class Instance:
         if supervised:
             raise to_error(self.process.autopsy(), never_up=True)
         raise ComfyNotStarted(
-            f"No ComfyUI answers at {self.client.base_url} ({error.message}). Start one there, or point COMFY_HOST at "
-            "one; COMFY_STANDIN=true ./start.sh starts the CPU stand-in instead."
+            f"The ComfyUI at {self.client.base_url} cannot be used: {error.message} Start one there, or "
+            "point COMFY_HOST at one; COMFY_STANDIN=true ./start.sh starts the CPU stand-in instead."
         )
 
 

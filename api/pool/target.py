@@ -59,7 +59,7 @@ class ComfyTarget:
             except _LOSSES as error:
                 lost += 1
                 reason = self._reason(error, started_at, attempts.last_node)
-                if lost >= self._max_attempts or not _may_run_again(reason):
+                if attempts.executed or lost >= self._max_attempts or not _may_run_again(reason):
                     raise reason from error
                 log.warning("Run lost, running again", reason=reason.message, attempt=lost)
 
@@ -73,4 +73,6 @@ class ComfyTarget:
 
 
 def _may_run_again(reason: WorkerError) -> bool:
+    if isinstance(reason, ComfyUnreachable):
+        return False  # its grace is over, and nobody restarts it
     return reason.retryable and not any(detail.get("code") in _OWN_FAULTS for detail in reason.details)

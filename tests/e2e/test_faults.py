@@ -130,7 +130,7 @@ def _run_hanging(standin: StandinProcess, endpoint: str, folder: Path) -> tuple[
     with unchecked_rig(standin, folder) as rig:
         assert_inverted(rig.run_uploaded(within_s=20))
         rig.fault(http_hang=endpoint)
-        failed = rig.run(sample_jobs.inverted("b.png"), within_s=110, images={"b.png": sample_jobs.png((1, 2, 3))})
+        failed = rig.run(sample_jobs.inverted("b.png"), within_s=30, images={"b.png": sample_jobs.png((1, 2, 3))})
         rig.standin.clear_faults()
         return failed, rig.run(sample_jobs.flat(), within_s=20)
 

@@ -59,7 +59,7 @@ def test_without_a_comfyui_it_says_so_and_exits_with_1(tmp_path: Path) -> None:
     with WorkerProcess(nobody, cwd=tmp_path) as worker:
         assert worker.wait() == 1
         log = worker.log
-    assert "No ComfyUI answers at http://127.0.0.1:9" in log
+    assert "The ComfyUI at http://127.0.0.1:9 cannot be used" in log
     assert "COMFY_HOST" in log
     assert "Traceback" not in log
 

@@ -88,7 +88,7 @@ def test_sockets_to_s3_do_not_grow_with_the_jobs(standin: StandinProcess, tmp_pa
 def test_s3_that_is_slow_gets_the_output_all_the_same(standin: StandinProcess, tmp_path: Path, s3: S3Server) -> None:
     s3.hold()
     release = threading.Timer(3, s3.release)
-    with _rig(standin, tmp_path, _bucket(s3)) as rig:
+    with _rig(standin, tmp_path, _bucket(s3, bucket_timeout_s="20")) as rig:
         release.start()
         (image,) = rig.run_uploaded(within_s=20)["images"]
         release.join()
@@ -112,7 +112,7 @@ def test_wrong_keys_give_the_picture_inline_and_say_so(standin: StandinProcess, 
     _is_inline_with_a_word_on_s3(result, "InvalidAccessKeyId")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(240)
 def test_s3_that_is_down_gives_the_picture_inline_and_says_so(
     standin: StandinProcess, tmp_path: Path, s3: S3Server
 ) -> None:
@@ -129,7 +129,7 @@ def test_s3_that_is_down_gives_the_picture_inline_and_says_so(
         def run_on(way: str) -> dict[str, Any]:
             bucket = _bucket(s3, bucket_endpoint_url=endpoints[way])
             with unchecked_rig(standin, tmp_path / way, **bucket) as rig:
-                return rig.run_uploaded(within_s=100)
+                return rig.run_uploaded(within_s=30)
 
         with nothing_left_behind(kept=frozenset({"socket"})), ThreadPoolExecutor() as pool:
             results = list(pool.map(run_on, endpoints))

@@ -89,6 +89,9 @@ def unchecked_rig(standin: StandinProcess, tmp_path: Path, **settings: Any) -> I
         "comfy_stall_s": 1,
         "comfy_cancel_grace_s": 2,
         "comfy_start_timeout_s": 5,
+        "comfy_read_timeout_s": 2,
+        "bucket_timeout_s": 1,
+        "bucket_retry_s": 2,
         "websocket_reconnect_delay_s": 0.2,
     }
     services = wiring.build(Settings(**{**quick, **settings}))

@@ -36,13 +36,23 @@ def test_a_plain_run(any_url: str, connect: Callable):
     (file,) = end.entry.files()
     assert (file.node_id, file.kind) == ("2", "output")
     assert isinstance(events[0], PromptAccepted)
-    told = [event for event in events if isinstance(event, ExecutionStarted | NodeExecuting | NodeExecuted | Hint)]
-    assert told[:3] == [ExecutionStarted(), NodeExecuting("1", "1"), NodeExecuting("2", "2")]
-    assert isinstance(told[3], NodeExecuted)
-    assert told[4:] in ([Hint(HintKind.SUCCEEDED), Hint(HintKind.ENDED)], [Hint(HintKind.ENDED)])
     with client.view(file.filename, file.subfolder, file.kind) as output:
         assert b"".join(output.chunks()).startswith(b"\x89PNG")
     assert client.history(end.entry.prompt_id), "it stays until deleted"
+
+
+def test_what_is_told_meanwhile(any_url: str, connect: Callable):
+    client, stream = connect(any_url)
+    kinds = ExecutionStarted | NodeExecuting | NodeExecuted | Hint
+    for _ in range(5):
+        events: list = []
+        run(client, stream, picture(), events=events)
+        told = [event for event in events if isinstance(event, kinds)]
+        if Hint(HintKind.ENDED) in told:  # else a collection of garbage held all up until the first look
+            break
+    assert told[:3] == [ExecutionStarted(), NodeExecuting("1", "1"), NodeExecuting("2", "2")]
+    assert isinstance(told[3], NodeExecuted)
+    assert told[4:] == [Hint(HintKind.SUCCEEDED), Hint(HintKind.ENDED)]
 
 
 def test_pitfall_1_a_hundred_runs_never_miss_their_history(any_url: str, connect: Callable):
@@ -95,11 +105,15 @@ def test_pitfall_7_equal_save_nodes_give_one_file(any_url: str, connect: Callabl
 
 def test_progress_reaches_the_end(any_url: str, connect: Callable):
     client, stream = connect(any_url)
-    workflow, events = picture(), []
-    run(client, stream, workflow, events=events)
-    meter = ProgressMeter(workflow)
-    percents = [reading.percent for reading in map(meter.note, events) if reading]
-    assert percents == sorted(percents) and percents[-1] == 100.0
+    for _ in range(5):
+        workflow, events = picture(), []
+        run(client, stream, workflow, events=events)
+        meter = ProgressMeter(workflow)
+        percents = [reading.percent for reading in map(meter.note, events) if reading]
+        assert percents == sorted(percents)
+        if Hint(HintKind.ENDED) in events:
+            break
+    assert percents[-1] == 100.0
 
 
 def test_a_failing_node(any_url: str, connect: Callable):

@@ -1,11 +1,14 @@
 """The kept-open socket: reconnecting, deafness, closing."""
 
+import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import structlog.testing
-from support.prompts import Run, new_id, picture, run
+from PIL import Image
+from support.prompts import Run, new_id, node, picture, run
 from support.raw_server import RawServer, Reply, status
 from support.standin_process import StandinProcess
 from support.waiting import wait_for
@@ -125,16 +128,25 @@ def test_pitfall_4_nothing_is_published_because_of_another_client(standin: Stand
     assert len(run(client, stream, picture()).entry.files()) == 1
 
 
-def test_pitfall_20_frames_have_no_limit(any_url: str, connect: Callable):
+def test_pitfall_20_frames_have_no_limit(any_url: str, connect: Callable, tmp_path: Path):
     client, stream = connect(any_url)
     if "SaveImageWebsocket" not in client.object_info():
         pytest.skip("no SaveImageWebsocket here")
-    workflow = picture(size=2048)
-    workflow["2"] = {"class_type": "SaveImageWebsocket", "inputs": {"images": ["1", 0]}}
-    events: list = []
-    run(client, stream, workflow, events=events)
-    (frame,) = [event for event in events if isinstance(event, Preview)]
+    Image.frombytes("RGB", (1024, 1024), os.urandom(3 << 20)).save(tmp_path / "noise.png")
+    noise = client.upload(tmp_path / "noise.png", "noise.png", subfolder=f"test-comfyui/{new_id()}")
+    workflow = {
+        "1": node("LoadImage", image=noise.reference),
+        "2": node("SaveImageWebsocket", images=["1", 0]),
+    }
+
+    def frames() -> list[Preview]:
+        events: list = []
+        run(client, stream, workflow, events=events)
+        return [event for event in events if isinstance(event, Preview)]
+
+    (frame,) = wait_for(frames, "a run whose frame comes before the first look")
     assert frame.node_id == "2" and frame.mime_type == "image/png"
+    assert len(frame.image) > 2 << 20, "more than the 1 MiB other libraries stop at"
     assert stream.losses == 0
 
 

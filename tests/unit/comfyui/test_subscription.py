@@ -1,6 +1,7 @@
 """The mailbox keeps what matters when its follower is slow."""
 
 import threading
+import time
 
 from api.comfyui.events import (
     ExecutionStarted,
@@ -79,6 +80,26 @@ def test_take_waits_for_the_first_event():
     box.put(LookNow())
     thread.join(10)
     assert taken == [LookNow()]
+
+
+def test_a_hint_comes_at_once_and_brings_along_what_came_before():
+    box = Subscription()
+    box.put(ExecutionStarted())
+    box.put(Hint(HintKind.ENDED))
+    begun = time.monotonic()
+    assert box.take(30) == [ExecutionStarted(), Hint(HintKind.ENDED)]
+    assert time.monotonic() - begun < 0.015, "no waiting for a batch to fill"
+
+
+def test_ordinary_events_come_in_batches():
+    box = Subscription()
+    thread = threading.Thread(target=lambda: [box.put(NodeExecuting(str(n), str(n))) for n in range(100)])
+    thread.start()
+    taken: list[list[object]] = []
+    while sum(map(len, taken)) < 100:
+        taken.append(box.take(5))
+    thread.join(10)
+    assert len(taken) < 10, "not a wake-up for each"
 
 
 def test_wake_ends_a_wait_and_is_not_lost_when_it_comes_first():

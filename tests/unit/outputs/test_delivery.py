@@ -162,7 +162,7 @@ def test_a_picture_too_large_leaves_a_preview_and_where_it_lies(tmp_path: Path) 
     assert 100 < entry.width <= 400
     assert entry.height == entry.width * 3 // 4
     assert content(entry).startswith(b"RIFF")
-    assert entry.original == Delivered("file", "file://job/a.png")
+    assert entry.original and entry.original.where == Delivered("file", "file://job/a.png")
     assert str(file.size_bytes) in (entry.note or "")
     assert disk.taken[0].path == file.path
     assert details == []
