@@ -144,7 +144,9 @@ def test_an_endpoint_that_hangs_is_a_clear_error(tmp_path: Path) -> None:
         with nothing_left_behind(), ThreadPoolExecutor(len(ENDPOINTS)) as pool:
             results = dict(zip(ENDPOINTS, pool.map(_run_hanging, standins, ENDPOINTS, folders), strict=True))
     for endpoint, (failed, after) in results.items():
-        assert failed.get("code") in AWAY, (endpoint, failed)
+        # The queue is asked only when the socket is silent: then the job may not need it at all.
+        unharmed = endpoint == "/queue" and len(failed.get("images", [])) == 1
+        assert unharmed or failed.get("code") in AWAY, (endpoint, failed)
         assert len(after["images"]) == 1, (endpoint, after)
 
 
