@@ -407,6 +407,10 @@ main() {
   report_network_volume
   set_manager_offline
   prepare_commands
+  if is_true "$COMFY_STANDIN" && port_is_open; then
+    say "Port $COMFY_PORT is taken, and jobs would run on what answers there: choose another with COMFY_PORT."
+    exit 1
+  fi
   open_log
   trap 'GOT_TERM=1' TERM # until here a signal simply ended this script: nothing ran yet
   trap 'GOT_INT=1' INT

@@ -40,10 +40,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    job = json.loads(arguments.job.read_text(encoding="utf-8"))
-    if "input" not in job:
-        job = {"input": {"workflow": job}}
-    result = wiring.shared_services().handler(job)
+    job = demo.read_job(arguments.job)
+    result = wiring.shared_services().handler(job, cancel=demo.cancelled_by_signals())
     json.dump(result, sys.stdout, indent=2)
     print()
     return 1 if "error" in result else 0

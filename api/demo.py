@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,8 @@ from typing import Any
 
 from . import logs, wiring
 from .comfyui.client import ComfyClient
-from .errors import ComfyError, ComfyNotStarted, InternalError
+from .errors import ComfyError, ComfyNotStarted, InternalError, InvalidInput
+from .jobs.cancel import CancelToken
 from .jobs.events import JobEvent, NodeStarted, OutputProduced, ProgressMade, StageFinished
 from .settings import Settings, load_settings
 
@@ -22,7 +24,7 @@ TEST_INPUT = _HERE / "test_input.json"
 
 def run(job_file: Path, out: Path) -> int:
     """Run the job on the ComfyUI at COMFY_HOST, or on the stand-in when none answers. Returns the exit status."""
-    job = json.loads(job_file.read_text(encoding="utf-8"))
+    job = read_job(job_file)
     settings = load_settings()
     logs.configure("warning", "console")
     with contextlib.ExitStack() as stack:
@@ -35,13 +37,32 @@ def run(job_file: Path, out: Path) -> int:
             settings = settings.model_copy(update={"comfy_host": url})
         services = stack.enter_context(contextlib.closing(wiring.build(settings)))
         _say(f"Running {job_file.name} through the handler")
-        result = services.handler(job, _tell)
+        result = services.handler(job, _tell, cancelled_by_signals())
     if "error" in result:
         _say(f"The job failed: {result['error']}")
         _say(json.dumps(result["details"], indent=2))
         return 1
     _write_outputs(result, out)
     return 0
+
+
+def read_job(path: Path) -> Any:
+    """The job in a file: `{"input": …}`, or a bare workflow. Raises InvalidInput when it cannot be read."""
+    try:
+        job = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{path} is not JSON: {error}.") from error
+    return job if isinstance(job, dict) and "input" in job else {"input": {"workflow": job}}
+
+
+def cancelled_by_signals() -> CancelToken:
+    """A token that Ctrl-C and SIGTERM set, so that the prompt is stopped as well."""
+    token = CancelToken()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _signal, _frame: token.cancel())
+    return token
 
 
 def _answers(settings: Settings) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from .errors import InternalError, WorkerError
+from .errors import DeliveryFailed, InternalError, WorkerError
 from .jobs.cancel import CancelToken
 from .jobs.events import Emit, StageFinished, ignore
 from .jobs.ports import InputFile, RunOutcome, RunRequest, Target, Workflow
@@ -19,6 +19,7 @@ from .jobs.request import ImageSpec, JobRequest, Limits, parse
 from .jobs.result import failure, success
 from .logs import get_logger
 from .outputs.delivery import Delivery
+from .outputs.handover import OUTPUT_LOST
 from .receipt import make_receipt
 from .workflows import graph
 
@@ -103,7 +104,8 @@ class JobHandler:
                 result = self._deliver(request, outcome, workdir, inline_limit_bytes)
             if request.receipt:
                 result["receipt"] = make_receipt(request, workflow, files, outcome, clock.stages_s)
-        return failure(outcome.failure, result) if outcome.failure else result
+        error = outcome.failure or _lost(result)
+        return failure(error, result) if error else result
 
     def _checked_workflow(self, request: JobRequest) -> Workflow:
         workflow = graph.check(request.workflow, max_nodes=self._max_workflow_nodes)
@@ -148,6 +150,14 @@ class JobHandler:
             yield workdir
         finally:
             shutil.rmtree(workdir, ignore_errors=True)
+
+
+def _lost(result: Mapping[str, Any]) -> DeliveryFailed | None:
+    """An output that could go nowhere fails the job: a result without it would look whole."""
+    lost = [detail["message"] for detail in result.get("details", []) if detail.get("code") == OUTPUT_LOST]
+    if not lost:
+        return None
+    return DeliveryFailed(f"{lost[0]} Configure S3 (BUCKET_ENDPOINT_URL), or set OVERFLOW_DIR to a folder that lasts.")
 
 
 class StageClock:

@@ -34,6 +34,7 @@ def make_receipt(
         "input": {
             "workflow": workflow,
             "images": [_inlined(file) for file in files],
+            "extra_pnginfo": dict(request.extra_pnginfo),
             **_output_options(request),
         },
     }

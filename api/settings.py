@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -107,6 +108,14 @@ class Settings(BaseSettings):
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
 
+    @field_validator("comfy_host")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        parts = urlsplit(value if "://" in value else f"http://{value}")
+        if parts.scheme not in {"http", "https"} or not parts.hostname or not _port_of(parts):
+            raise ValueError(f"{value!r} is not host:port or an http(s) URL")
+        return value
+
     @field_validator("input_url_allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
@@ -134,6 +143,13 @@ class Settings(BaseSettings):
         """ComfyUI's base URL, without a slash at its end."""
         host = self.comfy_host.strip().rstrip("/")
         return host if "://" in host else f"http://{host}"
+
+
+def _port_of(parts: SplitResult) -> int | None:
+    try:
+        return parts.port or (443 if parts.scheme == "https" else 80)
+    except ValueError:
+        return None
 
 
 def load_settings() -> Settings:

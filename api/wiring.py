@@ -2,8 +2,10 @@
 
 import functools
 import json
+import shutil
 import socket
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from .comfyui.client import ComfyClient
 from .comfyui.limits import RunLimits
 from .comfyui.process import ComfyProcess
 from .comfyui.stream import ComfyStream
-from .errors import InputUrlRefused, InvalidSettings, WorkerError
+from .errors import Detail, InputUrlRefused, InvalidInput, InvalidSettings, WorkerError
 from .handler import JobHandler
 from .ids import InstanceName
 from .inputs.addresses import AddressGuard
@@ -36,6 +38,7 @@ from .settings import Settings, load_settings
 _NETWORK_VOLUME = Path("/runpod-volume")
 _MB = 1_000_000
 _PROBE_TIMEOUT_S = 10.0
+_LEFTOVER_AFTER_S = 24 * 3600
 
 log = get_logger()
 
@@ -79,6 +82,7 @@ def shared_services() -> Services:
 
 def build(settings: Settings) -> Services:
     """Make the services. Connects to nothing yet. Raises InvalidSettings for what only shows in combination."""
+    _prepare_work_dir(settings.work_dir)
     instance = _instance(settings)
     cleaner = Cleaner(instance.client, _visible_root(settings))
     handler = JobHandler(
@@ -131,6 +135,17 @@ def get_ready(services: Services) -> None:
         return
     result = services.handler({"id": "warm-up", "input": job.get("input", {"workflow": job})})
     log.info("Warm-up done", code=result.get("code", "OK"), error=result.get("error"))
+
+
+def _prepare_work_dir(work_dir: Path) -> None:
+    """Make it, and remove what a killed worker left in it."""
+    try:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        for leftover in work_dir.glob("job-*"):
+            if time.time() - leftover.stat().st_mtime > _LEFTOVER_AFTER_S:
+                shutil.rmtree(leftover, ignore_errors=True)
+    except OSError as error:
+        raise InvalidSettings(f"WORK_DIR={work_dir} cannot be used: {error.strerror}.") from error
 
 
 def _instance(settings: Settings) -> Instance:
@@ -251,4 +266,12 @@ def _check_endpoint(settings: Settings, endpoint: str) -> None:
     """Refuse a request's S3 endpoint on an address that its input URLs may not use either."""
     parts = urlsplit(endpoint)
     guard = AddressGuard(settings.input_url_allow_private, settings.input_url_allowed_hosts)
-    guard.addresses(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+    try:
+        guard.addresses(parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+    except InputUrlRefused as error:
+        message = f"The S3 endpoint of the job cannot be used: {error.message}."
+        raise InvalidInput(
+            message, [Detail(field="s3.endpoint_url", code="endpoint_refused", message=message)]
+        ) from None
+    except OSError:
+        return  # a name that does not resolve is the upload's to report

@@ -24,7 +24,7 @@ def success(files: Sequence[DeliveredFile], texts: Sequence[OutputText], warning
     if texts:
         result["text"] = [_text_entry(text) for text in texts]
     if warnings:
-        result["errors"] = [_clean(warning.get("message", "")) for warning in warnings]
+        result["errors"] = [_clean(_sentence(warning)) for warning in warnings]
         result["details"] = [_clean(warning) for warning in warnings]
     return result
 
@@ -41,6 +41,12 @@ def failure(error: WorkerError, partial: Mapping[str, Any] | None = None) -> dic
         result["details"] += partial.get("details", [])
         result |= {key: value for key, value in partial.items() if key not in result}
     return result
+
+
+def _sentence(warning: Detail) -> str:
+    node = warning.get("node_id")
+    place = f"Node {node} ({warning['class_type']}): " if node and "class_type" in warning else ""
+    return place + warning.get("message", "")
 
 
 def _list_for(mime_type: str) -> str:

@@ -14,6 +14,8 @@ from .convert import Prepared, prepare
 from .facts import facts
 from .preview import smaller
 
+# The finding's code when an output could go nowhere at all.
+OUTPUT_LOST = "output_lost"
 # A preview below this shows nothing.
 _LEAST_PREVIEW_BYTES = 256
 _TOLD_BYTES = 1200
@@ -38,10 +40,12 @@ class Item:
         known = self.prepared.facts
         self.done = DeliveredFile(self.file, where, known.width, known.height, None, note)
 
-    def tell(self, error: WorkerError, outcome: str) -> None:
+    def tell(self, error: WorkerError, outcome: str, *, lost: bool = False) -> None:
         """Add a finding: what failed, and what became of the file."""
         message = f"{error.message} {outcome}".strip()
-        self.details.append(Detail(node_id=self.file.node_id, code=error.code, message=message))
+        self.details.append(
+            Detail(node_id=self.file.node_id, code=OUTPUT_LOST if lost else error.code, message=message)
+        )
 
 
 class Handover:
@@ -94,7 +98,7 @@ class Handover:
             except WorkerError as error:
                 if item.failure:
                     item.tell(item.failure, "")
-                item.tell(error, f"{item.file.filename} is not in the result.")
+                item.tell(error, f"{item.file.filename} is not in the result.", lost=True)
                 continue
             item.finish(where)
             if item.failure:
@@ -116,7 +120,7 @@ class Handover:
                 raise DeliveryFailed("There is no folder to keep it in: configure S3, or set OVERFLOW_DIR.")
             where = self._disk.put(self._job_id, item.file)
         except WorkerError as error:
-            item.tell(reason, f"{error.message} {item.file.filename} is lost to this result.")
+            item.tell(reason, f"{error.message} {item.file.filename} is lost to this result.", lost=True)
             return None
         if item.failure:
             item.tell(item.failure, f"{item.file.filename} lies at {where.data} on the worker instead.")

@@ -180,28 +180,24 @@ class Attempts:
 
 
 class _TimeLimit:
-    """Cancels the job `timeout_s` after its execution began, or after the submit when no beginning is heard of."""
+    """Cancels the job `timeout_s` after its execution began: waiting behind another job's prompt does not count."""
 
     def __init__(self, timeout_s: float, cancel: CancelToken) -> None:
         self._timeout_s = timeout_s
         self._cancel = cancel
-        self._timer = self._started()
+        self._timer: threading.Timer | None = None
 
     def note(self, event: ComfyEvent) -> None:
-        """Begin to count anew when the prompt leaves ComfyUI's queue."""
-        if isinstance(event, ExecutionStarted):
-            self._timer.cancel()
-            self._timer = self._started()
+        """Begin to count when the prompt leaves ComfyUI's queue, heard on the socket or seen over HTTP."""
+        if isinstance(event, ExecutionStarted) and self._timer is None:
+            self._timer = threading.Timer(self._timeout_s, self._expire)
+            self._timer.daemon = True
+            self._timer.start()
 
     def stop(self) -> None:
         """The run is over."""
-        self._timer.cancel()
-
-    def _started(self) -> threading.Timer:
-        timer = threading.Timer(self._timeout_s, self._expire)
-        timer.daemon = True
-        timer.start()
-        return timer
+        if self._timer is not None:
+            self._timer.cancel()
 
     def _expire(self) -> None:
         self._cancel.cancel(

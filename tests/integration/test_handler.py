@@ -217,6 +217,28 @@ def test_timeout_counts_execution_and_stops_the_prompt(on_standin: wiring.Servic
     assert run(on_standin, sample_jobs.flat(2))["images"]
 
 
+def test_waiting_behind_another_job_does_not_count_as_execution(on_standin: wiring.Services) -> None:
+    running = threading.Event()
+    slow = threading.Thread(
+        target=on_standin.handler,
+        args=(sample_jobs.job(_sleeping(1.5)), lambda event: running.set() if isinstance(event, NodeStarted) else None),
+    )
+    slow.start()
+    assert running.wait(10)
+    result = run(on_standin, sample_jobs.flat(0xABCD), timeout_s=0.7, timings=True)
+    slow.join()
+    assert "error" not in result, result
+    assert result["timings_s"]["wait"] > 0.7
+
+
+def test_an_output_that_can_go_nowhere_fails_the_job(on_standin: wiring.Services) -> None:
+    noisy = json.dumps({"images": [{"filename": "big.bin", "subfolder": "", "type": "output"}]})
+    workflow = {"1": node("StandinUI", ui=noisy, files=json.dumps({"big.bin": 200_000}))}
+    result = on_standin.handler(sample_jobs.job(workflow), inline_limit_bytes=20_000)
+    assert result["code"] == "DELIVERY_FAILED"
+    assert "OVERFLOW_DIR" in result["error"]
+
+
 def test_a_node_that_fails_names_itself_and_hands_over_what_was_made(on_standin: wiring.Services) -> None:
     workflow = {
         **sample_jobs.flat(77),

@@ -15,6 +15,7 @@ from api.ids import JobId
 from api.jobs.ports import Delivered, DeliveredFile, OutputFile, OutputSink
 from api.jobs.request import OutputOptions, S3Config
 from api.outputs.delivery import Delivery
+from api.outputs.handover import OUTPUT_LOST
 from api.outputs.inline import InlineSink
 
 JOB = JobId("job")
@@ -182,7 +183,7 @@ def test_what_cannot_be_kept_is_told_and_shown(tmp_path: Path, disk: Sink | None
     assert [entry.file.filename for entry in entries] == ["a.preview.webp"]
     assert entries[0].original is None
     assert "could not be kept" in (entries[0].note or "")
-    assert [("is lost" in detail["message"], detail["code"]) for detail in details] == [(True, "DELIVERY_FAILED")] * 2
+    assert [("is lost" in detail["message"], detail["code"]) for detail in details] == [(True, OUTPUT_LOST)] * 2
     reason = "No space left" if disk else "OVERFLOW_DIR"
     assert all(reason in detail["message"] for detail in details)
 
@@ -191,7 +192,7 @@ def test_an_output_that_is_gone_is_an_error_and_the_others_arrive(files: list[Ou
     files[1].path.unlink()
     entries, details = deliver(files)
     assert [entry.file.filename for entry in entries] == ["small.bin", "large.bin"]
-    assert details[0]["code"] == OutputUnavailable.code
+    assert details[0]["code"] == OUTPUT_LOST
     bucket = Sink("s3_url", lambda file: None if file.path.exists() else OutputUnavailable("gone from here"))
     entries, details = deliver(files, s3=bucket)
     assert kinds(entries) == ["s3_url"] * 2
