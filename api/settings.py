@@ -20,7 +20,7 @@ class Settings(BaseSettings):
         frozen=True, case_sensitive=False, env_ignore_empty=True, extra="ignore", hide_input_in_errors=True
     )
 
-    http_api_mode: bool = Field(False, description="Serve the HTTP API instead of RunPod's loop")
+    http_api_mode: bool = Field(False, description="Reserved for the HTTP API; this version refuses it")
 
     comfy_host: str = Field("127.0.0.1:8188", description="ComfyUI as host:port or URL")
     comfy_run_dir: Path = Field(Path("/tmp"), description="Where start.sh keeps ComfyUI's pid, exit and log files")
@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     )
     work_dir: Path = Field(Path("/tmp/comfyui-worker"), description="Scratch space of running jobs")
 
-    worker_concurrency: Positive = Field(2, description="Jobs taken at a time from RunPod")
+    worker_concurrency: Positive = Field(2, description="Jobs taken at a time from RunPod; 4 when they execute for less than 2 s")
     refresh_worker: bool = Field(False, description="Ask RunPod for a fresh worker after each job")
     runpod_system_checks: bool = Field(False, description="Let the SDK run its network, disk and GPU checks at start")
     progress_interval_s: float = Field(1.0, ge=0, description="Least time between two progress updates; 0 = none sent")
