@@ -14,7 +14,7 @@ $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (once; takes a minute)"
 	@$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-	  print(*p["dependencies"], *p["optional-dependencies"]["standin"], *p["optional-dependencies"]["dev"], sep="\n")' > $(VENV)/requirements.txt
+	  print(*p["dependencies"], *p["optional-dependencies"]["standin"], *p["optional-dependencies"]["postgres"], *p["optional-dependencies"]["dev"], sep="\n")' > $(VENV)/requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(VENV)/requirements.txt
 	@touch $(STAMP)
 

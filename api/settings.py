@@ -89,7 +89,9 @@ class Settings(BaseSettings):
     )
     work_dir: Path = Field(Path("/tmp/comfyui-worker"), description="Scratch space of running jobs")
 
-    worker_concurrency: Positive = Field(2, description="Jobs taken at a time from RunPod; 4 when they execute for less than 2 s")
+    worker_concurrency: Positive = Field(
+        2, description="Jobs taken at a time from RunPod; 4 when they execute for less than 2 s"
+    )
     refresh_worker: bool = Field(False, description="Ask RunPod for a fresh worker after each job")
     runpod_system_checks: bool = Field(False, description="Let the SDK run its network, disk and GPU checks at start")
     progress_interval_s: float = Field(1.0, ge=0, description="Least time between two progress updates; 0 = none sent")

@@ -1,0 +1,57 @@
+"""What the stores need of a database: transactions that run a function, and a signal that there is work."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection, Table
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from ..errors import DiskFull
+from ..jobs.store import StoreUnavailable
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+_FULL = ("disk is full", "No space left", "disk quota exceeded")
+
+
+class Database(Protocol):
+    """One open database. A function given to it may be run again if its first run was undone."""
+
+    def read(self, work: Work[T]) -> T:
+        """Run `work` on a connection that does not hold up writers."""
+
+    def write(self, work: Work[T], durable: bool = True) -> T:
+        """Run `work` as one transaction. Not durable: a power cut may undo it, a crash of the process does not."""
+
+    def insert(self, table: Table) -> Any:
+        """The dialect's insert, which knows `on_conflict_do_nothing`."""
+
+    def announce(self, connection: Connection) -> None:
+        """Within a write: once it is committed, tell that there is work."""
+
+    def on_work(self, wake: Callable[[], None]) -> None:
+        """Call `wake` when there is work."""
+
+    def compact(self) -> None:
+        """Give freed space back to the disk."""
+
+    def close(self) -> None:
+        """Close every connection."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Database errors as ours. A broken constraint stays what it is: who broke it knows what it means."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
+        reason = str(getattr(error, "orig", error))
+        if any(word in reason for word in _FULL):
+            raise DiskFull("The disk of the job database is full: free some space, then try again.") from error
+        raise StoreUnavailable(f"The job database cannot be used right now ({reason}); try again.") from error

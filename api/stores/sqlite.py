@@ -1,0 +1,156 @@
+"""SQLite as the database: one file, WAL, one writer and many readers. An acknowledged write has reached the disk."""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.pool import NullPool, QueuePool
+
+from . import schema
+from .database import T, Work, translated
+from .group_commit import GroupCommit
+from .tables import VERSION
+
+# The WAL grows while somebody (a backup) reads for long; afterwards it shrinks to this.
+_WAL_LIMIT_BYTES = 64 * 1024 * 1024
+# Written back at once while the writers wait: 8 MB.
+_VACUUM_PAGES = 2000
+_READERS = 16
+
+
+class SqliteDatabase:
+    """Opens the file, making and migrating it as needed. `sync` is FULL, or NORMAL where a power cut may cost jobs."""
+
+    def __init__(self, path: Path, sync: str = "FULL", busy_timeout_s: float = 30.0) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._sync = sync
+        self._busy_timeout_s = busy_timeout_s
+        self._synced: bool | None = None
+        self._has_work = False
+        self._wakers: list[Callable[[], None]] = []
+        self._lock = threading.Lock()
+        self._readers = _engine(path, busy_timeout_s, "query_only=ON", pool=QueuePool)
+        self._writers = _engine(path, busy_timeout_s, f"journal_size_limit={_WAL_LIMIT_BYTES}", pool=NullPool)
+        with translated():
+            _use_wal(path, busy_timeout_s)
+            self._writer = self._writers.connect()
+        self._group = GroupCommit(self._begin, self._committed)
+        try:
+            self._prepare()
+        except BaseException:
+            self.close()
+            raise
+
+    def read(self, work: Work[T]) -> T:
+        """Run `work` on a connection of its own; WAL lets it read while others write."""
+        with translated(), self._readers.connect() as connection:
+            return work(connection)
+
+    def write(self, work: Work[T], durable: bool = True) -> T:
+        """Run `work` as one transaction, maybe sharing its sync with other threads'."""
+        with translated():
+            return self._group.run(work, durable)
+
+    def insert(self, table: Table) -> Any:
+        """SQLite's insert."""
+        return insert(table)
+
+    def announce(self, connection: Connection) -> None:
+        """Wake the listeners of this process after the commit; other processes poll."""
+        self._has_work = True
+
+    def on_work(self, wake: Callable[[], None]) -> None:
+        """Call `wake` after commits that may have made work."""
+        with self._lock:
+            self._wakers.append(wake)
+
+    def compact(self) -> None:
+        """Free pages go back to the file system, and the WAL is emptied as far as no reader needs it."""
+        with translated():
+            while _driver(self._writer).execute("PRAGMA freelist_count").fetchone()[0]:
+                self._group.exclusively(lambda: _run(self._writer, f"PRAGMA incremental_vacuum({_VACUUM_PAGES})"))
+            self._group.exclusively(self._empty_wal)
+
+    def close(self) -> None:
+        """Close every connection; the last one to close empties the WAL."""
+        self._readers.dispose()
+        self._group.exclusively(self._writer.close)
+        self._writers.dispose()
+
+    def _prepare(self) -> None:
+        if self.read(schema.version_of) != VERSION:
+            # Two processes may start at once: the second finds the work done.
+            self.write(schema.upgrade)
+
+    def _empty_wal(self) -> None:
+        # Somebody who reads for long must not hold up the writers meanwhile: what cannot be had now comes another time.
+        _run(self._writer, "PRAGMA busy_timeout=0")
+        _run(self._writer, "PRAGMA wal_checkpoint(TRUNCATE)")
+        _run(self._writer, f"PRAGMA busy_timeout={int(self._busy_timeout_s * 1000)}")
+
+    def _begin(self, durable: bool) -> Connection:
+        driver = _driver(self._writer)
+        if durable is not self._synced:
+            # What was written before without a sync is synced by the next commit that is durable.
+            driver.execute(f"PRAGMA synchronous={self._sync if durable else 'NORMAL'}")
+            self._synced = durable
+        self._writer.exec_driver_sql("BEGIN IMMEDIATE")
+        return self._writer
+
+    def _committed(self) -> None:
+        if self._has_work:
+            self._has_work = False
+            with self._lock:
+                wakers = list(self._wakers)
+            for wake in wakers:
+                wake()
+
+
+def _driver(connection: Connection) -> Any:
+    return connection.connection.driver_connection
+
+
+def _run(connection: Connection, pragma: str) -> None:
+    _driver(connection).execute(pragma).fetchall()
+
+
+def _engine(path: Path, busy_timeout_s: float, pragma: str, pool: Any) -> Engine:
+    limits = {"pool_size": _READERS, "max_overflow": -1} if pool is QueuePool else {}
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        poolclass=pool,
+        # No implicit transactions: the driver's would begin as readers and fail to become writers.
+        connect_args={"timeout": busy_timeout_s, "check_same_thread": False, "isolation_level": None},
+        **limits,
+    )
+
+    def connected(driver: Any, _record: Any) -> None:
+        driver.execute("PRAGMA foreign_keys=ON")
+        driver.execute(f"PRAGMA {pragma}")
+
+    event.listen(engine, "connect", connected)
+    return engine
+
+
+def _use_wal(path: Path, busy_timeout_s: float) -> None:
+    """Switch a new file to WAL. The switch needs the file alone and does not wait for it by itself."""
+    give_up_at = time.monotonic() + busy_timeout_s
+    while True:
+        driver = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None)
+        try:
+            if driver.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                # Before the first table, or it has no effect.
+                driver.execute("PRAGMA auto_vacuum=INCREMENTAL")
+                driver.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.01)
+        finally:
+            driver.close()
