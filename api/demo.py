@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ def cancelled_by_signals() -> CancelToken:
     """A token that Ctrl-C and SIGTERM set, so that the prompt is stopped as well."""
     token = CancelToken()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _signal, _frame: token.cancel())
+        # In a thread: the interrupted one may hold the very lock that the cancel needs.
+        signal.signal(number, lambda _signal, _frame: threading.Thread(target=token.cancel).start())
     return token
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import structlog
 
-from .errors import DeliveryFailed, InternalError, WorkerError
+from .errors import DeliveryFailed, InternalError, InvalidInput, WorkerError, WorkflowInUiFormat
 from .jobs.cancel import CancelToken
-from .jobs.events import Emit, StageFinished, ignore
+from .jobs.events import Emit, JobEvent, StageFinished, ignore
 from .jobs.ports import InputFile, RunOutcome, RunRequest, Target, Workflow
 from .jobs.request import ImageSpec, JobRequest, Limits, parse
 from .jobs.result import failure, success
@@ -24,6 +24,8 @@ from .receipt import make_receipt
 from .workflows import graph
 
 log = get_logger()
+
+_QUOTING = {InvalidInput.code, WorkflowInUiFormat.code, *(kind.code for kind in InvalidInput.__subclasses__())}
 
 Resolve = Callable[[tuple[ImageSpec, ...], Path, CancelToken], tuple[InputFile, ...]]
 
@@ -65,15 +67,16 @@ class JobHandler:
             with structlog.contextvars.bound_contextvars(job_id=request.job_id):
                 return self._run_logged(request, emit, cancel or CancelToken(), inline_limit_bytes)
         except WorkerError as error:
-            log.info("Job refused", code=error.code, error=error.message)
-            return failure(error)
+            result = failure(error)
+            log.info("Job refused", **_told(result))
+            return result
 
     def _run_logged(
         self, request: JobRequest, emit: Emit, cancel: CancelToken, inline_limit_bytes: int | None
     ) -> dict[str, Any]:
         clock = StageClock(emit)
         try:
-            result = self._run(request, clock, emit, cancel, inline_limit_bytes)
+            result = self._run(request, clock, clock.tell, cancel, inline_limit_bytes)
         except WorkerError as error:
             result = failure(error)
         except Exception:  # The job's border: the caller gets an answer, the log gets the traceback.
@@ -81,7 +84,7 @@ class JobHandler:
             result = failure(InternalError("The worker failed on this job; its log has the reason under the job's id."))
         if request.timings:
             result["timings_s"] = clock.stages_s
-        log.info("Job finished", code=result.get("code", "OK"), error=result.get("error"), stages_s=clock.stages_s)
+        log.info("Job finished", **_told(result), stages_s=clock.stages_s)
         return result
 
     def _run(
@@ -99,7 +102,6 @@ class JobHandler:
                 files = self._resolve_inputs(request.images, workdir, cancel)
             cancel.raise_if_set()
             outcome = self._target.run(self._run_request(request, workflow, files), workdir, emit, cancel)
-            clock.add(outcome.stages_s)
             with clock.stage("deliver"):
                 result = self._deliver(request, outcome, workdir, inline_limit_bytes)
             if request.receipt:
@@ -152,6 +154,14 @@ class JobHandler:
             shutil.rmtree(workdir, ignore_errors=True)
 
 
+def _told(result: Mapping[str, Any]) -> dict[str, Any]:
+    """What the log says of a result: of a refused input only where it is wrong, since the text may quote it."""
+    code = result.get("code", "OK")
+    if code in _QUOTING:
+        return {"code": code, "fields": [detail.get("field") for detail in result.get("details", [])]}
+    return {"code": code, "error": result.get("error")}
+
+
 def _lost(result: Mapping[str, Any]) -> DeliveryFailed | None:
     """An output that could go nowhere fails the job: a result without it would look whole."""
     lost = [detail["message"] for detail in result.get("details", []) if detail.get("code") == OUTPUT_LOST]
@@ -167,6 +177,12 @@ class StageClock:
         self.stages_s: dict[str, float] = {}
         self._emit = emit
 
+    def tell(self, event: JobEvent) -> None:
+        """Pass an event on; the times of stages, the target's among them, add up here."""
+        if isinstance(event, StageFinished):
+            self.stages_s[event.stage] = round(self.stages_s.get(event.stage, 0.0) + event.seconds, 4)
+        self._emit(event)
+
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time the block, also when it raises."""
@@ -174,9 +190,4 @@ class StageClock:
         try:
             yield
         finally:
-            self.stages_s[name] = round(time.monotonic() - started, 4)
-            self._emit(StageFinished(name, self.stages_s[name]))
-
-    def add(self, stages_s: Mapping[str, float]) -> None:
-        """Take over stages timed by the target, which has told them itself."""
-        self.stages_s |= {name: round(seconds, 4) for name, seconds in stages_s.items()}
+            self.tell(StageFinished(name, round(time.monotonic() - started, 4)))

@@ -35,6 +35,8 @@ def make_receipt(
             "workflow": workflow,
             "images": [_inlined(file) for file in files],
             "extra_pnginfo": dict(request.extra_pnginfo),
+            "force": request.force,
+            **({"timeout_s": request.timeout_s} if request.timeout_s else {}),
             **_output_options(request),
         },
     }
@@ -45,7 +47,7 @@ def _inlined(file: InputFile) -> dict[str, str]:
 
 
 def _output_options(request: JobRequest) -> dict[str, Any]:
-    options = asdict(request.output)
+    options = asdict(request.output) | {"delivery": None}  # where it went is not how it was made
     options["output_format"] = options.pop("format")
     options["output_quality"] = options.pop("quality")
     return {name: value for name, value in options.items() if value is not None}

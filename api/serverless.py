@@ -5,6 +5,7 @@ loses results. So jobs run in threads and only waiting happens on the loop.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -81,8 +82,7 @@ class ServerlessAdapter:
         except asyncio.CancelledError:
             log.info("Job stopped by the platform", job_id=job.get("id"))
             token.cancel()
-            # The slot is given back only when the GPU is free again; a second cancel does not change that.
-            await asyncio.wait([future])
+            await _undisturbed(future)
             raise
         finally:
             self._running.discard(token)
@@ -196,6 +196,13 @@ def prepare_environment(*, system_checks: bool, log_level: str) -> None:
         # Its checks need a route to 8.8.8.8, and import torch into this process, or the worker exits with 1.
         os.environ.setdefault("RUNPOD_SKIP_AUTO_SYSTEM_CHECKS", "true")
         os.environ.setdefault("RUNPOD_SKIP_GPU_CHECK", "true")
+
+
+async def _undisturbed(future: "asyncio.Future[Result]") -> None:
+    """Until the core is done: the slot is given back when the GPU is free again, whatever else is cancelled."""
+    while not future.done():
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([future])
 
 
 async def _happens_within(event: asyncio.Event, seconds: float) -> bool:

@@ -103,7 +103,8 @@ def _start_serverless(settings: Settings) -> None:
     services = build(settings)
     adapter = serverless.ServerlessAdapter(
         services.handler,
-        concurrency=settings.worker_concurrency,
+        # A worker that is replaced after each job must not have a second one under way.
+        concurrency=1 if settings.refresh_worker else settings.worker_concurrency,
         progress_interval_s=settings.progress_interval_s,
         refresh_worker=settings.refresh_worker,
         inline_limit_bytes=_inline_limit_bytes(settings),
@@ -133,7 +134,8 @@ def get_ready(services: Services) -> None:
     except (OSError, ValueError) as error:
         log.error("Warm-up workflow cannot be read", path=str(path), error=str(error))
         return
-    result = services.handler({"id": "warm-up", "input": job.get("input", {"workflow": job})})
+    given = job.get("input", {"workflow": job}) if isinstance(job, dict) else {"workflow": job}
+    result = services.handler({"id": "warm-up", "input": {**given, "delivery": "base64"}})
     log.info("Warm-up done", code=result.get("code", "OK"), error=result.get("error"))
 
 

@@ -78,7 +78,7 @@ class ProgressState:
         try:
             nodes = json.loads(self.raw)["data"]["nodes"]
             return {node: _node_state(node, state) for node, state in nodes.items()}
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             return {}
 
 
@@ -180,7 +180,7 @@ def parse_text(raw: bytes) -> Message | None:
         read = _READERS.get(frame["type"])
         event = ProgressState(raw) if frame["type"] == "progress_state" else read(data) if read else None
         prompt_id = data.get("prompt_id")
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
     return Message(prompt_id if isinstance(prompt_id, str) else None, event) if event else None
 
@@ -191,7 +191,7 @@ def parse_binary(raw: bytes) -> Message | None:
         (kind,) = struct.unpack_from(">I", raw)
         read = _BINARY_READERS.get(kind)
         return read(raw) if read else None
-    except (struct.error, ValueError, AttributeError):
+    except (struct.error, ValueError, AttributeError, OverflowError, RecursionError):
         return None
 
 

@@ -10,7 +10,7 @@ class CancelToken:
     """Set once, from any thread; carries the error the job shall end with."""
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # a signal handler may cancel while its own thread is in here
+        self._lock = threading.Lock()
         self._event = threading.Event()
         self._callbacks: list[Callable[[], None]] = []
         self._reason: WorkerError = JobCancelled("The job was cancelled.")

@@ -89,7 +89,6 @@ class RunOutcome:
     texts: tuple[OutputText, ...]
     warnings: tuple[Detail, ...] = ()
     failure: WorkerError | None = None
-    stages_s: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -12,6 +12,8 @@ from .containers import GIF, JPEG, PNG, WEBP, MalformedImage, Piece, pieces, wal
 OCTETS = "application/octet-stream"
 # What Pillow raises at a file it cannot make sense of, or that is too large to be decoded in good conscience.
 PILLOW_ERRORS = (
+    RuntimeError,
+    TypeError,
     OSError,
     ValueError,
     SyntaxError,

@@ -3,7 +3,7 @@
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from ..comfyui.history import HistoryEntry
 from ..comfyui.limits import RunLimits
 from ..comfyui.run import RunEnd, run_prompt
 from ..comfyui.submit import PromptBody
-from ..errors import JobTimedOut, WorkerError
+from ..errors import ComfyUnreachable, Detail, JobTimedOut, WorkerError
 from ..ids import PromptId
 from ..jobs.cancel import CancelToken
 from ..jobs.events import Emit, PromptAssigned, StageFinished
@@ -21,7 +21,7 @@ from ..jobs.ports import RunOutcome, RunRequest, Workflow
 from ..jobs.request import folder_of
 from ..logs import get_logger
 from ..workflows import graph
-from .collect import Collector
+from .collect import Collector, StaleOutput
 from .instance import Instance
 from .narrator import Narrator
 
@@ -29,7 +29,7 @@ log = get_logger()
 
 
 class Attempts:
-    """Runs one job, again if need be; `prompt_ids` and the stage times add up over the runs.
+    """Runs one job, again if need be; `prompt_ids` adds up over the runs.
 
     `executed`: ComfyUI has finished the prompt, so a failure after that is no reason to render again.
     """
@@ -50,7 +50,6 @@ class Attempts:
         self._emit = emit
         self._cancel = cancel
         self._folder = folder_of(request.job_id)
-        self._stages_s: dict[str, float] = {}
         self._narrator: Narrator | None = None
         self._started_at = 0.0
         self.prompt_ids: list[PromptId] = []
@@ -63,15 +62,26 @@ class Attempts:
 
     def run(self, stale: frozenset[str]) -> RunOutcome:
         """Run the job once; nodes in `stale` are kept from the cache. Raises WorkerError, StaleOutput."""
+        self.executed = False
         with self._stage("wait"):
             self._instance.wait_ready(self._cancel)
         with self._stage("upload"):
-            names = self._upload()
+            names = self._uploaded()
         workflow = self._bound(names, stale)
         end = self._run_prompt(workflow)
         if end.entry is None:
             raise self._stopped(end)
         return self._collected(workflow, end, end.entry)
+
+    def _uploaded(self) -> dict[str, str]:
+        """`_upload`, once more when ComfyUI goes away meanwhile and comes back."""
+        try:
+            return self._upload()
+        except ComfyUnreachable as error:
+            if isinstance(error.__cause__, TimeoutError):
+                raise  # the wait was long enough once
+        self._instance.wait_back(time.monotonic() + self._limits.outage_grace_s, self._cancel)
+        return self._upload()
 
     def _upload(self) -> dict[str, str]:
         """The caller's names → the stored ones, in the job's own folder; equal content is sent once."""
@@ -103,9 +113,15 @@ class Attempts:
         prompt_id = resume.prompt_id if resume else PromptId(str(uuid.uuid4()))
         self.prompt_ids.append(prompt_id)
         self._emit(PromptAssigned(prompt_id, self._instance.name))
-        self._narrator = Narrator(workflow, self._emit, previews=self._request.previews)
-        started, self._started_at = time.monotonic(), time.time()
-        with self._time_limit() as limit:
+        self._narrator = Narrator(
+            workflow,
+            self._emit,
+            previews=self._request.previews,
+            told_percent=self._narrator.percent if self._narrator else 0.0,
+        )
+        self._started_at = time.time()
+        end: RunEnd | None = None
+        with self._time_limit() as limit, self._execution_timed(lambda: end):
             end = run_prompt(
                 self._instance.client,
                 self._instance.stream,
@@ -117,7 +133,6 @@ class Attempts:
                 resume=resume is not None,
                 accept_partial=True,
             )
-        self._time_execution(time.monotonic() - started, end)
         return end
 
     @contextmanager
@@ -138,33 +153,46 @@ class Attempts:
 
     def _collected(self, workflow: Workflow, end: RunEnd, entry: HistoryEntry) -> RunOutcome:
         self.executed = True
+        back_by = time.monotonic() + self._limits.outage_grace_s
         collector = Collector(
             self._instance.client,
             workflow,
             entry,
             self._request,
             self._workdir,
-            lambda: self._instance.wait_back(self._limits.outage_grace_s, self._cancel),
+            lambda: self._instance.wait_back(back_by, self._cancel),
         )
         failure = entry.error()
         with self._stage("download"):
-            files, texts = collector.files(), collector.texts()
+            try:
+                files, texts = collector.files(), collector.texts()
+            except (WorkerError, StaleOutput) as error:
+                if failure is None:
+                    raise
+                failure.details.append(Detail(code="output_missing", message=str(error)))
+                raise failure from error
         if failure and not files and not texts:
             raise failure
         warnings = (*end.dropped, *collector.warnings)
-        return RunOutcome(files, texts, warnings, failure, dict(self._stages_s), self._facts())
+        return RunOutcome(files, texts, warnings, failure, self._facts())
 
     def _facts(self) -> dict[str, Any]:
         if not self._request.facts:
             return {}
         return {"prompt_id": self.prompt_ids[-1], "instance": self._instance.name, **self._instance.facts()}
 
-    def _time_execution(self, total_s: float, end: RunEnd) -> None:
-        """Split the time in ComfyUI into waiting in its queue and executing, as its history tells."""
-        told_s = end.entry.execution_s if end.entry else None
-        execution_s = min(total_s, told_s) if told_s is not None else total_s
-        self._finish_stage("wait", total_s - execution_s)
-        self._finish_stage("execute", execution_s)
+    @contextmanager
+    def _execution_timed(self, end_of: "Callable[[], RunEnd | None]") -> Iterator[None]:
+        """Split the time in ComfyUI into waiting in its queue and executing, as its history tells; also when lost."""
+        started = time.monotonic()
+        try:
+            yield
+        finally:
+            total_s, end = time.monotonic() - started, end_of()
+            told_s = end.entry.execution_s if end and end.entry else None
+            execution_s = min(total_s, told_s) if told_s is not None else total_s
+            self._finish_stage("wait", total_s - execution_s)
+            self._finish_stage("execute", execution_s)
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -175,7 +203,6 @@ class Attempts:
             self._finish_stage(name, time.monotonic() - started)
 
     def _finish_stage(self, name: str, seconds: float) -> None:
-        self._stages_s[name] = self._stages_s.get(name, 0.0) + seconds
         self._emit(StageFinished(name, round(seconds, 4)))
 
 

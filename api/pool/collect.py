@@ -15,7 +15,7 @@ from ..workflows import graph
 
 _FETCHES = 3
 # A longer text goes the way of files: inline it would crowd out the pictures.
-_TEXT_LIMIT_CHARS = 200_000
+_TEXT_LIMIT_CHARS = 20_000
 
 
 class StaleOutput(Exception):
@@ -123,7 +123,7 @@ class Collector:
     def _own_subfolder(self, subfolder: str) -> str:
         """The caller's own part of the folder: the job's in front of it is ours."""
         own = subfolder.replace("\\", "/").strip("/")
-        return own.removeprefix(self._folder).strip("/") if own.startswith(self._folder) else own
+        return f"{own}/".removeprefix(f"{self._folder}/").strip("/")
 
     def _all_texts(self) -> list[OutputText]:
         return [

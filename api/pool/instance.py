@@ -64,9 +64,8 @@ class Instance:
             # HTTP decides; without the socket the job only loses its progress.
             log.warning("WebSocket not available, following over HTTP", instance=self.name)
 
-    def wait_back(self, grace_s: float, cancel: CancelToken) -> None:
-        """Wait for a ComfyUI that has gone away. Raises ComfyUnreachable when it is not back within `grace_s`."""
-        deadline = time.monotonic() + grace_s
+    def wait_back(self, deadline: float, cancel: CancelToken) -> None:
+        """Wait for a ComfyUI that has gone away. Raises ComfyUnreachable when it is not back by then (monotonic)."""
         pause = threading.Event()
         cancel.on_cancel(pause.set)
         while True:
@@ -82,16 +81,17 @@ class Instance:
 
     def facts(self) -> Mapping[str, Any]:
         """`{"comfyui_version", "pytorch_version", "device"}`, asked once; empty when ComfyUI does not say."""
-        if self._facts is None:
+        facts = self._facts
+        if facts is None:
             try:
-                self._facts = _facts(self.client.system_stats())
+                facts = self._facts = _facts(self.client.system_stats())
             except ComfyError:
                 return {}
-        return self._facts
+        return facts
 
     def autopsy(self, error: WorkerError, since: float, last_node: str | None) -> WorkerError:
         """The error of a ComfyUI that went away after `since` (epoch seconds): why it died, when that is known."""
-        if not self.process.supervised():
+        if not self.process.supervised() or not self._died_since(since):
             return error
         return to_error(self.process.autopsy(last_node=last_node, since=since))
 
@@ -112,6 +112,11 @@ class Instance:
         """Close the socket and the connections."""
         self.stream.close()
         self.client.close()
+
+    def _died_since(self, moment: float) -> bool:
+        """Whether a process ended after `moment`; a lost history of a living one has nothing to do with its log."""
+        record = self.process.last_exit()
+        return self.process.alive() is not True or (record is not None and record.at >= moment)
 
     def _wait_for_http(self, cancel: CancelToken) -> None:
         deadline = time.monotonic() + self._patience.timeout_s

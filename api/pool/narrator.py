@@ -1,5 +1,6 @@
 """Tells a job's listeners what ComfyUI says about its prompt, in the job's own words."""
 
+import math
 from typing import Any
 
 from ..comfyui.events import (
@@ -17,14 +18,15 @@ from ..jobs.ports import Workflow
 
 
 class Narrator:
-    """One per run of a prompt."""
+    """One per run of a prompt. `told_percent` is where an earlier run of the same job had come to."""
 
-    def __init__(self, workflow: Workflow, emit: Emit, *, previews: bool) -> None:
+    def __init__(self, workflow: Workflow, emit: Emit, *, previews: bool, told_percent: float = 0.0) -> None:
         self._workflow = workflow
         self._emit = emit
         self._previews = previews
         self._meter = ProgressMeter(workflow.keys())
         self._told: ProgressMade | None = None
+        self.percent = told_percent
         self.last_node: str | None = None
 
     def tell(self, event: ComfyEvent) -> None:
@@ -36,7 +38,7 @@ class Narrator:
                 self._emit(PromptQueued(position=ahead))
             case NodeExecuting(display_id=node_id):
                 self._start(node_id)
-            case Progress(node_id=node_id, value=value, maximum=maximum):
+            case Progress(node_id=node_id, value=value, maximum=maximum) if math.isfinite(value + maximum):
                 self._emit(StepReached(node_id, int(value), int(maximum)))
             case NodeExecuted(display_id=node_id, output=output) if output:
                 self._produced(node_id, output)
@@ -46,7 +48,8 @@ class Narrator:
                 pass
         reading = self._meter.note(event)
         if reading:
-            self._advance(ProgressMade(round(reading.percent, 2), reading.nodes_done, reading.nodes_total))
+            self.percent = max(self.percent, round(reading.percent, 2))
+            self._advance(ProgressMade(self.percent, reading.nodes_done, reading.nodes_total))
 
     def _advance(self, progress: ProgressMade) -> None:
         if progress != self._told:

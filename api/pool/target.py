@@ -41,6 +41,10 @@ class ComfyTarget:
         attempts = Attempts(self._instance, self._limits, request, workdir, emit, cancel)
         try:
             return self._run(attempts)
+        except WorkerError as error:
+            if cancel.is_set() and error is not cancel.reason:
+                raise cancel.reason from error
+            raise
         finally:
             self._cleaner.forget(folder_of(request.job_id), tuple(attempts.prompt_ids))
 

@@ -1,4 +1,4 @@
-"""A worker beside the ComfyUI (a stand-in) that start.sh keeps: one that is stuck is restarted, and jobs get reasons."""
+"""A worker beside the ComfyUI (a stand-in) that start.sh keeps: a stuck one is restarted, and jobs get reasons."""
 
 import os
 import signal
