@@ -134,7 +134,9 @@ def get_ready(services: Services) -> None:
     except (OSError, ValueError) as error:
         log.error("Warm-up workflow cannot be read", path=str(path), error=str(error))
         return
-    given = job.get("input", {"workflow": job}) if isinstance(job, dict) else {"workflow": job}
+    given = job.get("input") if isinstance(job, dict) else None
+    given = given if isinstance(given, dict) else {"workflow": job}
+    # Its outputs shall go nowhere, a configured bucket least of all.
     result = services.handler({"id": "warm-up", "input": {**given, "delivery": "base64"}})
     log.info("Warm-up done", code=result.get("code", "OK"), error=result.get("error"))
 

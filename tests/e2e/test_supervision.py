@@ -102,3 +102,14 @@ def test_the_files_of_a_job_are_removed_where_comfyuis_folder_is_seen(
         assert not (script.comfy_root / "output" / "job-7").exists()
     finally:
         seen.close()
+
+
+def test_a_living_comfyui_is_not_blamed_for_old_log_lines(script: StartScript, services: wiring.Services) -> None:
+    """Another job ran out of memory earlier; this one only loses its history."""
+    failing = sample_jobs.flat(0x31)
+    failing["5"] = sample_jobs.node("StandinFail", image=["1", 0], message="CUDA out of memory", kind="RuntimeError")
+    failing["6"] = sample_jobs.node("SaveImage", images=["5", 0], filename_prefix="never")
+    assert services.handler(sample_jobs.job(failing))["code"] == "OUT_OF_VRAM"
+    fault(script, lose_history=1)
+    result = services.handler(sample_jobs.job(sample_jobs.flat(0x32)))
+    assert "error" not in result, result
