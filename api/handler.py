@@ -1,11 +1,12 @@
 """JobHandler: request → target → outputs → result dict. The only code that runs a job; knows no SDK and no HTTP."""
 
 import contextlib
+import functools
 import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ class JobHandler:
         delivery: Delivery,
         limits: Limits,
         max_workflow_nodes: int,
+        workflow_paths: Sequence[str] = (),
         work_dir: Path,
         comfy_org_api_key: str | None = None,
         timeout_s: float | None = None,
@@ -50,6 +52,7 @@ class JobHandler:
         self._delivery = delivery
         self._limits = limits
         self._max_workflow_nodes = max_workflow_nodes
+        self._workflow_paths = workflow_paths
         self._work_dir = work_dir
         self._comfy_org_api_key = comfy_org_api_key
         self._timeout_s = timeout_s
@@ -110,10 +113,9 @@ class JobHandler:
         return failure(error, result) if error else result
 
     def _checked_workflow(self, request: JobRequest) -> Workflow:
-        workflow = graph.check(request.workflow, max_nodes=self._max_workflow_nodes)
-        if not request.overrides:
-            return workflow
-        return graph.check(graph.apply_overrides(workflow, request.overrides), max_nodes=self._max_workflow_nodes)
+        check = functools.partial(graph.check, max_nodes=self._max_workflow_nodes, roots=self._workflow_paths)
+        workflow = check(request.workflow)
+        return check(graph.apply_overrides(workflow, request.overrides)) if request.overrides else workflow
 
     def _run_request(self, request: JobRequest, workflow: Workflow, files: tuple[InputFile, ...]) -> RunRequest:
         return RunRequest(

@@ -53,6 +53,10 @@ class Settings(BaseSettings):
     max_input_total_mb: Positive = Field(500, description="Size of all input files of a job")
     max_input_pixels: Positive = Field(200_000_000, description="Width × height (× frames) of one input picture")
     max_workflow_nodes: Positive = Field(5000, description="Nodes of one workflow")
+    workflow_paths: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("/runpod-volume",),
+        description="Comma-separated folders whose files custom nodes may be given by absolute path",
+    )
     input_urls: bool = Field(True, description="Take http(s) and s3 URLs as input files")
     input_url_allow_private: bool = Field(False, description="Also from private, loopback and link-local addresses")
     input_url_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -118,11 +122,11 @@ class Settings(BaseSettings):
             raise ValueError(f"{value!r} is not host:port or an http(s) URL")
         return value
 
-    @field_validator("input_url_allowed_hosts", mode="before")
+    @field_validator("input_url_allowed_hosts", "workflow_paths", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
-            return tuple(part.strip().lower() for part in value.split(",") if part.strip())
+            return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
     @model_validator(mode="after")

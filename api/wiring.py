@@ -91,6 +91,7 @@ def build(settings: Settings) -> Services:
         delivery=_delivery(settings),
         limits=_limits(settings),
         max_workflow_nodes=settings.max_workflow_nodes,
+        workflow_paths=settings.workflow_paths,
         work_dir=settings.work_dir,
         comfy_org_api_key=settings.comfy_org_api_key.get_secret_value() if settings.comfy_org_api_key else None,
         timeout_s=settings.job_timeout / 1000 if settings.job_timeout else None,
@@ -259,6 +260,8 @@ def _own_bucket_only(connection: S3Connection) -> OpenS3:
     """Objects of the worker's bucket: its key may open others, which no caller shall reach through it."""
 
     def open_s3(bucket: str, key: str) -> Iterator[bytes]:
+        if any(part in {".", ".."} for part in key.split("/")):
+            raise InputUrlRefused("an s3 URL may not have . or .. in its key.")
         if bucket != connection.location.bucket:
             raise InputUrlRefused("s3 URLs are taken from the worker's own bucket only; send an http(s) URL instead.")
         return connection.open_object(bucket, key)

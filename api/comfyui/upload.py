@@ -13,6 +13,7 @@ class UploadBody:
     def __init__(self, path: Path, name: str, fields: dict[str, str], content_type: str) -> None:
         self._path = path
         self._boundary = secrets.token_hex(16)
+        content_type = content_type if content_type.isprintable() else "application/octet-stream"
         head = b"".join(self._field(key, value) for key, value in fields.items())
         self._head = head + self._part(f'name="image"; {_filename(name)}', f"Content-Type: {content_type}\r\n")
         self._tail = f"\r\n--{self._boundary}--\r\n".encode()

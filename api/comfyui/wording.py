@@ -26,4 +26,4 @@ def presentable_value(value: object) -> object:
 
 def natural_key(node_id: str) -> tuple[tuple[int, str], ...]:
     """Sort key that puts node 9 before node 10, and 2.0.0.1 after 2."""
-    return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in _NUMBERS.split(node_id) if part)
+    return tuple((len(part), part) if part.isdecimal() else (-1, part) for part in _NUMBERS.split(node_id) if part)

@@ -13,6 +13,7 @@ from .spool import Spool
 _SLICE = 1 << 20
 _SCHEME = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]{0,30})://")
 _DATA_URI = re.compile(r"\s*data:([^,]{0,300}),", re.IGNORECASE)
+_MEDIA_TYPE = re.compile(r"[a-z0-9.+-]+/[a-z0-9.+-]+")  # it becomes a header of the upload
 _FOREIGN = re.compile(r"[^A-Za-z0-9+/=\s]")
 _FILE_NAME = re.compile(r"[^\n\0]{0,300}\.[A-Za-z0-9]{2,5}\s*")
 
@@ -40,7 +41,7 @@ def inline(source: str, field: str) -> Inline:
         raise not_usable(field, "a data URI must look like data:image/png;base64,…", "invalid_data_uri")
     # Without ;base64 too: worker-comfyui dropped whatever stood before the comma. What is not base64 shows below.
     media_type = match[1].split(";")[0].strip().lower()
-    return Inline(source, match.end(), media_type)
+    return Inline(source, match.end(), media_type if _MEDIA_TYPE.fullmatch(media_type) else "")
 
 
 def decode(source: Inline, spool: Spool, field: str) -> None:

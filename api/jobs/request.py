@@ -19,6 +19,8 @@ __all__ = ["ImageSpec", "JobRequest", "Limits", "OutputOptions", "S3Config", "fo
 
 # Base64 is a third longer than its content, line breaks make it a little more.
 _TEXT_PER_BYTE = 1.4
+_MAX_OVERRIDES = 500
+_MAX_OVERRIDE_KEY = 300
 _ENVELOPE = ("id", "policy", "s3Config")
 _Fields = TypeVar("_Fields", EnvelopeFields, InputFields)
 
@@ -94,6 +96,10 @@ def parse(job: object, limits: Limits) -> JobRequest:
     details: list[Detail] = []
     envelope = _validated(EnvelopeFields, {key: job[key] for key in _ENVELOPE if _given(job.get(key))}, details)
     fields = _validated(InputFields, raw, details)
+    if fields is not None and _unwieldy(fields.overrides):
+        message = f"overrides takes {_MAX_OVERRIDES} keys of {_MAX_OVERRIDE_KEY} characters at most."
+        details.append(Detail(field="overrides", code="too_large", message=message))
+        fields = None
     if envelope is None or fields is None:
         raise InvalidInput(listed([detail["message"] for detail in details]), details)
     return _request(envelope, fields)
@@ -152,6 +158,10 @@ def _check_size(raw: dict[Any, Any], limits: Limits) -> None:
             f"images together are larger than {limits.max_input_bytes:,} bytes (setting MAX_INPUT_TOTAL_MB): "
             "send URLs, or smaller files.",
         )
+
+
+def _unwieldy(overrides: Mapping[str, Any]) -> bool:
+    return len(overrides) > _MAX_OVERRIDES or any(len(key) > _MAX_OVERRIDE_KEY for key in overrides)
 
 
 def _given(value: Any) -> bool:

@@ -70,7 +70,10 @@ class ComfyTarget:
     def _reason(self, error: WorkerError, started_at: float, last_node: str | None) -> WorkerError:
         """Why the run was lost. Raises `error` when ComfyUI is stuck and not ours to restart."""
         if not isinstance(error, ComfyWedged):
-            return self._instance.autopsy(error, started_at, last_node)
+            reason = self._instance.autopsy(error, started_at, last_node)
+            if reason is error and isinstance(error, ComfyUnreachable):
+                self._instance.restart(started_at)  # it lives and answers nothing: the next job shall find another
+            return reason
         if not self._instance.restart(started_at):
             raise error
         return error

@@ -1,6 +1,6 @@
 """The check every workflow passes before a GPU sees it, and the door to the other functions on graphs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -34,16 +34,17 @@ _MAX_CIRCLES = 10
 _MAX_NAMED = 12
 
 
-def check(workflow: object, max_nodes: int = 5000) -> Workflow:
+def check(workflow: object, max_nodes: int = 5000, roots: Sequence[str] = ("/runpod-volume",)) -> Workflow:
     """The workflow rebuilt from what ComfyUI needs of it, certain not to wedge it.
 
-    Raises InvalidWorkflow with all findings, WorkflowInUiFormat, or InputTooLarge when it has too many nodes.
+    Inputs of other than core nodes may name files below `roots`. Raises InvalidWorkflow with all findings,
+    WorkflowInUiFormat, or InputTooLarge when it has too many nodes.
     """
     raw = graph_in(workflow)
     if len(raw) > max_nodes:
         message = f"The workflow has {len(raw):,} nodes; this worker takes {max_nodes:,} (setting MAX_WORKFLOW_NODES)."
         raise InputTooLarge(message, [Detail(field="workflow", code="too_many_nodes", message=message)])
-    reader = NodeReader()
+    reader = NodeReader(roots)
     nodes = {node_id: reader.read(node_id, node) for node_id, node in raw.items()}
     rebuilt = {node_id: node for node_id, node in nodes.items() if node is not None}
     details = [*reader.details, *islice(_graph_findings(rebuilt, raw), _MAX_FINDINGS)]

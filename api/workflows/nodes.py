@@ -1,13 +1,13 @@
 """One node of a workflow, rebuilt from what ComfyUI shall see of it, and everything wrong with it."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from ..errors import Detail
 from ..jobs.json_value import PlainCopier
 from ..jobs.ports import Workflow
 from ..jobs.quoting import cut, cut_any, kind_of, quote
-from .links import links_of
+from .links import is_link, links_of
 from .paths import PREFIX_INPUT, faults, harmless_prefix
 
 # The core node with the most outputs has 16; custom ones go to a few dozen.
@@ -18,7 +18,8 @@ Node = dict[str, Any]
 class NodeReader:
     """Rebuilds the nodes of one workflow and collects findings about them."""
 
-    def __init__(self) -> None:
+    def __init__(self, roots: Sequence[str]) -> None:
+        self._roots = roots
         self.details: list[Detail] = []
         self._copier = PlainCopier()
 
@@ -60,12 +61,15 @@ class NodeReader:
 
     def _check_paths(self, node_id: str, node: Node) -> None:
         for name, value in node["inputs"].items():
-            for fault in faults(node["class_type"], name, value):
+            for fault in faults(node["class_type"], name, value, roots=self._roots):
                 self._add(node_id, node["class_type"], f".inputs.{name}", fault.code, f"{quote(name)} {fault.message}")
                 self.details[-1]["received"] = fault.received
         prefix = node["inputs"].get(PREFIX_INPUT)
-        if isinstance(prefix, str):
-            node["inputs"][PREFIX_INPUT] = harmless_prefix(prefix)
+        if isinstance(prefix, str | int | float):  # ComfyUI takes a number for its text
+            node["inputs"][PREFIX_INPUT] = harmless_prefix(str(prefix))
+        elif prefix is not None and not is_link(prefix):
+            text = f"{quote(PREFIX_INPUT)} must be a string, not {kind_of(prefix)}"
+            self._add(node_id, node["class_type"], f".inputs.{PREFIX_INPUT}", "wrong_type", text)
 
     def _add(self, node_id: str, class_type: str, below: str, code: str, message: str) -> None:
         self.details.append(finding(node_id, class_type, below, code, message))

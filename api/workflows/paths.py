@@ -5,7 +5,7 @@ ComfyUI 0.3.64 reads any picture by an absolute path or `..`, and tells whether 
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..jobs.quoting import cut, quote
@@ -35,6 +35,50 @@ _FILE_INPUTS = {
     ("LoadTrainingDataset", "folder_name"),
     ("SaveTrainingDataset", "folder_name"),
 }
+# Inputs that hold words, patterns or code, which may well begin with a slash.
+_FREE_TEXT = frozenset(
+    [
+        "string",
+        "string_a",
+        "string_b",
+        "value",
+        "delimiter",
+        "separator",
+        "find",
+        "replace",
+        "substring",
+        "regex_pattern",
+        "pattern",
+        "expression",
+        "code",
+        "caption",
+        "captions",
+        "description",
+        "title",
+        "note",
+        "notes",
+        "message",
+        "content",
+        "instruction",
+        "instructions",
+        "query",
+        "question",
+        "answer",
+        "positive",
+        "negative",
+        "clip_l",
+        "clip_g",
+        "t5xxl",
+        "llama",
+        "lyrics",
+        "tags",
+        "json",
+        "ui",
+        "files",
+        "default",
+    ]
+)
+_MAX_PATH_CHARS = 1000
 _ABSOLUTE = re.compile(r"\s*(?:[/\\]|[A-Za-z]:[/\\])")
 _SEPARATOR = re.compile(r"[/\\]")
 _DOTS = re.compile(r"\.{2,}")
@@ -50,18 +94,35 @@ class PathFault(NamedTuple):
     received: str
 
 
-def faults(class_type: str, name: str, value: Any) -> Iterator[PathFault]:
-    """What is wrong with an input's value where ComfyUI takes it for a path; nothing for all other inputs."""
+def faults(class_type: str, name: str, value: Any, *, roots: Sequence[str]) -> Iterator[PathFault]:
+    """What is wrong with an input's value as a path. Inputs that core nodes do not have may name files below `roots`.
+
+    Any input but free text may end up as a path: API nodes of 0.3.64 send whatever file a COMBO value names.
+    """
     is_prefix = name == PREFIX_INPUT
-    if not is_prefix and (class_type, name) not in _FILE_INPUTS:
+    is_file = is_prefix or (class_type, name) in _FILE_INPUTS
+    if not is_file and _is_free_text(name):
         return
     for text in _texts(value):
-        if escapes(text):
+        if escapes(text) and (is_file or (_could_be_a_path(text) and not _below(text, roots))):
             wanted = "a prefix such as renders/cat" if is_prefix else "the name of a file that is sent in images"
             message = f"is {quote(text)}: absolute paths and .. are refused, give {wanted}"
             yield PathFault("path_refused", message, cut(text))
         elif is_prefix and (reason := _fault_of_prefix(text)):
             yield PathFault("invalid_prefix", f"is {quote(text)}, which {reason}", cut(text))
+
+
+def _is_free_text(name: str) -> bool:
+    return name in _FREE_TEXT or "text" in name.lower() or "prompt" in name.lower()
+
+
+def _below(text: str, roots: Sequence[str]) -> bool:
+    path = posixpath.normpath(text)
+    return any(path == root or path.startswith(f"{root.rstrip('/')}/") for root in roots)
+
+
+def _could_be_a_path(text: str) -> bool:
+    return "\n" not in text and len(text) <= _MAX_PATH_CHARS and bool(text.strip("/\\. "))
 
 
 def escapes(text: str) -> bool:
@@ -81,10 +142,12 @@ def prefix_within(folder: str, prefix: str) -> str:
 
 
 def _texts(value: Any) -> Iterator[str]:
+    """The strings at any depth: ComfyUI unwraps {"__value__": …}. Depth is bounded by the copy before."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, list):
-        yield from (item for item in value if isinstance(item, str))
+    elif isinstance(value, list | dict):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _texts(item)
 
 
 def _fault_of_prefix(prefix: str) -> str | None:

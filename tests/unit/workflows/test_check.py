@@ -254,3 +254,38 @@ def test_prefixes_that_would_fail_at_the_very_end(prefix):
 def test_dots_that_view_would_not_serve(prefix, harmless):
     checked = graph.check({"1": node("SaveImage", filename_prefix=prefix)})
     assert checked["1"]["inputs"]["filename_prefix"] == harmless
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["/proc/self/environ", "../../etc/passwd", "C:\\secrets.txt", {"__value__": "/abs.png"}, ["a", ["/etc/passwd"], 1]],
+)
+def test_no_input_of_any_node_may_name_a_file_elsewhere(value):
+    workflow = {"1": {"class_type": "SomeApiNode", "inputs": {"file": value}}}
+    with pytest.raises(InvalidWorkflow) as caught:
+        graph.check(workflow)
+    assert caught.value.details[0]["code"] == "path_refused"
+
+
+def test_custom_nodes_may_be_given_files_of_the_volume_but_not_climb_out_of_it():
+    def loads(path):
+        return {"1": {"class_type": "VHS_LoadVideoPath", "inputs": {"video": path}}}
+
+    assert graph.check(loads("/runpod-volume/clips/a.mp4"))
+    assert graph.check(loads("/data/a.mp4"), roots=["/data/"])
+    for path in ("/runpod-volume/../etc/passwd", "/runpod-volumes/a", "/data/a.mp4"):
+        with pytest.raises(InvalidWorkflow):
+            graph.check(loads(path))
+
+
+@pytest.mark.parametrize(("name", "value"), [("text", "/imagine a cat"), ("regex_pattern", "\\d+"), ("delimiter", "/")])
+def test_words_may_begin_with_a_slash(name, value):
+    assert graph.check({"1": {"class_type": "Words", "inputs": {name: value}}})
+
+
+def test_a_prefix_that_is_no_string_cannot_leave_the_jobs_folder():
+    assert graph.check({"1": {"class_type": "SaveImage", "inputs": {"filename_prefix": 12345}}})["1"]["inputs"] == {
+        "filename_prefix": "12345"
+    }
+    with pytest.raises(InvalidWorkflow):
+        graph.check({"1": {"class_type": "SaveImage", "inputs": {"filename_prefix": {"__value__": "shared/evil"}}}})
