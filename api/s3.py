@@ -1,5 +1,6 @@
 """One connection to one S3 bucket, for inputs and outputs alike. Speaks boto3 and translates its errors."""
 
+import socket
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -108,7 +109,8 @@ class S3Connection:
 
         try:
             yield
-        except (Boto3Error, BotoCoreError, ClientError) as error:
+        # Names that do not resolve or encode, and redirects in a circle, come through boto as they are.
+        except (Boto3Error, BotoCoreError, ClientError, UnicodeError, RecursionError, socket.gaierror) as error:
             host = urlsplit(self.location.endpoint).netloc
             raise into(f"Could not {doing} at {host}: {self._reason(_unwrapped(error))}.") from error
 

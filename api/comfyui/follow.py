@@ -144,7 +144,6 @@ class Follower:
             else:
                 self._begin()
         self._watchdog.check()
-        self._stream.ensure_connected(0)
         lively = self._stream.heard_since(time.monotonic() - self._limits.poll_lively_s)
         longest_s = self._limits.poll_lively_s if lively else self._limits.poll_s
         self._look_at = time.monotonic() + min(self._interval_s, longest_s)
