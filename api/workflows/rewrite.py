@@ -6,7 +6,7 @@ from typing import Any
 
 from ..jobs.ports import Workflow
 from .links import is_link
-from .paths import DEFAULT_PREFIX, PREFIX_INPUT, prefix_within
+from .paths import DEFAULT_PREFIX, PREFIX_INPUT, harmless_prefix, prefix_within
 
 # ComfyUI's way to say "from the input folder", which is where uploads go anyway.
 _IN_INPUT = " [input]"
@@ -32,8 +32,11 @@ def bind_files(workflow: Workflow, names: Mapping[str, str]) -> tuple[Workflow, 
 
 
 def bind_prefixes(workflow: Workflow, folder: str) -> Workflow:
-    """Put every `filename_prefix` below `folder`, so that the job owns its files and no other job's are reused."""
-    return {node_id: _prefixed(node, folder) for node_id, node in workflow.items()}
+    """Put every `filename_prefix` below `folder`, so that the job owns its files and no other job's are reused.
+
+    One linked to a primitive string is taken from there; what another node makes up is not known before the run.
+    """
+    return {node_id: _prefixed(node, folder, workflow) for node_id, node in workflow.items()}
 
 
 def save_streamed_frames(workflow: Workflow) -> Workflow:
@@ -78,8 +81,13 @@ def _replaced(value: Any, names: Mapping[str, str], used: set[str]) -> Any:
     return value
 
 
-def _prefixed(node: Mapping[str, Any], folder: str) -> Mapping[str, Any]:
+def _prefixed(node: Mapping[str, Any], folder: str, workflow: Workflow) -> Mapping[str, Any]:
     prefix = node["inputs"].get(PREFIX_INPUT)
+    if is_link(prefix):
+        source = workflow.get(prefix[0], {})
+        if str(source.get("class_type", "")).startswith("PrimitiveString"):
+            value = source["inputs"].get("value")
+            prefix = harmless_prefix(value).lstrip("/\\") if isinstance(value, str) else prefix
     return _with_inputs(node, {PREFIX_INPUT: prefix_within(folder, prefix)}) if isinstance(prefix, str) else node
 
 

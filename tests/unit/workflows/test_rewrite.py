@@ -98,3 +98,15 @@ def test_refresh_touches_only_the_nodes_named():
     workflow = {"1": node(x=1), "2": node()}
     assert graph.refresh(workflow, {"1"}, "n") == {"1": node(x=1, _worker_nonce="n"), "2": node()}
     assert workflow["1"] == node(x=1)
+
+
+def test_a_prefix_linked_to_a_primitive_string_is_put_below_the_folder_too():
+    workflow = {
+        "1": {"class_type": "PrimitiveString", "inputs": {"value": "../shared/cat"}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["9", 0], "filename_prefix": ["1", 0]}},
+        "3": {"class_type": "SaveImage", "inputs": {"images": ["9", 0], "filename_prefix": ["9", 0]}},
+        "9": {"class_type": "Custom", "inputs": {}},
+    }
+    bound = graph.bind_prefixes(workflow, "job-1")
+    assert bound["2"]["inputs"]["filename_prefix"] == "job-1/_/shared/cat"
+    assert bound["3"]["inputs"]["filename_prefix"] == ["9", 0]
