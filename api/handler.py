@@ -15,7 +15,7 @@ import structlog
 from .errors import DeliveryFailed, InternalError, InvalidInput, WorkerError, WorkflowInUiFormat
 from .jobs.cancel import CancelToken
 from .jobs.events import Emit, JobEvent, StageFinished, ignore
-from .jobs.ports import InputFile, RunOutcome, RunRequest, Target, Workflow
+from .jobs.ports import Host, InputFile, RunOutcome, RunRequest, Target, Workflow
 from .jobs.request import ImageSpec, JobRequest, Limits, parse
 from .jobs.result import failure, success
 from .logs import get_logger
@@ -28,7 +28,9 @@ log = get_logger()
 
 _QUOTING = {InvalidInput.code, WorkflowInUiFormat.code, *(kind.code for kind in InvalidInput.__subclasses__())}
 
-Resolve = Callable[[tuple[ImageSpec, ...], Path, CancelToken], tuple[InputFile, ...]]
+_NO_HOST = Host()
+
+Resolve = Callable[[tuple[ImageSpec, ...], Path, CancelToken, Mapping[str, Path]], tuple[InputFile, ...]]
 
 
 class JobHandler:
@@ -63,23 +65,31 @@ class JobHandler:
         emit: Emit = ignore,
         cancel: CancelToken | None = None,
         inline_limit_bytes: int | None = None,
+        host: Host = _NO_HOST,
     ) -> dict[str, Any]:
         """Run one job, blocking. `inline_limit_bytes` bounds the encoded result where its way out has a limit."""
         try:
             request = parse(job, self._limits)
             with structlog.contextvars.bound_contextvars(job_id=request.job_id):
-                return self._run_logged(request, emit, cancel or CancelToken(), inline_limit_bytes)
+                return self._run_logged(request, emit, cancel or CancelToken(), inline_limit_bytes, host)
         except WorkerError as error:
             result = failure(error)
             log.info("Job refused", **_told(result))
             return result
 
+    def check(self, job: object) -> JobRequest:
+        """What can be told of a job before it waits in line: its fields and its graph. Raises InvalidInput."""
+        request = parse(job, self._limits)
+        self._delivery.check(request.output, request.s3)
+        self._checked_workflow(request)
+        return request
+
     def _run_logged(
-        self, request: JobRequest, emit: Emit, cancel: CancelToken, inline_limit_bytes: int | None
+        self, request: JobRequest, emit: Emit, cancel: CancelToken, inline_limit_bytes: int | None, host: Host
     ) -> dict[str, Any]:
         clock = StageClock(emit)
         try:
-            result = self._run(request, clock, clock.tell, cancel, inline_limit_bytes)
+            result = self._run(request, clock, clock.tell, cancel, inline_limit_bytes, host)
         except WorkerError as error:
             result = failure(error)
         except Exception:  # The job's border: the caller gets an answer, the log gets the traceback.
@@ -97,16 +107,17 @@ class JobHandler:
         emit: Emit,
         cancel: CancelToken,
         inline_limit_bytes: int | None,
+        host: Host,
     ) -> dict[str, Any]:
         self._delivery.check(request.output, request.s3)
         workflow = self._checked_workflow(request)
         with self._scratch() as workdir:
             with clock.stage("fetch"):
-                files = self._resolve_inputs(request.images, workdir, cancel)
+                files = self._resolve_inputs(request.images, workdir, cancel, host.held)
             cancel.raise_if_set()
-            outcome = self._target.run(self._run_request(request, workflow, files), workdir, emit, cancel)
+            outcome = self._target.run(self._run_request(request, workflow, files, host), workdir, emit, cancel)
             with clock.stage("deliver"):
-                result = self._deliver(request, outcome, workdir, inline_limit_bytes)
+                result = self._deliver(request, outcome, workdir, inline_limit_bytes, host)
             if request.receipt:
                 result["receipt"] = make_receipt(request, workflow, files, outcome, clock.stages_s)
         error = outcome.failure or _lost(result)
@@ -117,7 +128,9 @@ class JobHandler:
         workflow = check(request.workflow)
         return check(graph.apply_overrides(workflow, request.overrides)) if request.overrides else workflow
 
-    def _run_request(self, request: JobRequest, workflow: Workflow, files: tuple[InputFile, ...]) -> RunRequest:
+    def _run_request(
+        self, request: JobRequest, workflow: Workflow, files: tuple[InputFile, ...], host: Host
+    ) -> RunRequest:
         return RunRequest(
             job_id=request.job_id,
             workflow=workflow,
@@ -129,10 +142,11 @@ class JobHandler:
             previews=request.previews,
             facts=request.receipt,
             timeout_s=request.timeout_s or self._timeout_s,
+            resume=host.resume,
         )
 
     def _deliver(
-        self, request: JobRequest, outcome: RunOutcome, workdir: Path, inline_limit_bytes: int | None
+        self, request: JobRequest, outcome: RunOutcome, workdir: Path, inline_limit_bytes: int | None, host: Host
     ) -> dict[str, Any]:
         rest = success([], outcome.texts, outcome.warnings)
         delivered, warnings = self._delivery.deliver(
@@ -143,6 +157,7 @@ class JobHandler:
             workdir,
             inline_limit_bytes,
             reserved_bytes=len(json.dumps(rest)),
+            inline=host.inline,
         )
         return success(delivered, outcome.texts, [*outcome.warnings, *warnings])
 

@@ -1,9 +1,10 @@
 """From what a request says about its files to checked files on disk."""
 
 import contextlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from ..errors import InputUnavailable, InputUrlRefused, InvalidInput, InvalidInputFile
 from ..jobs.cancel import CancelToken
@@ -20,6 +21,9 @@ from .spool import SizeLimit, Spool
 
 __all__ = ["InputPolicy", "InputResolver", "OpenS3"]
 
+_CHUNK_BYTES = 1024 * 1024
+NOTHING: Mapping[str, Path] = MappingProxyType({})
+
 OpenS3 = Callable[[str, str], Iterator[bytes]]
 
 
@@ -32,8 +36,12 @@ class InputResolver:
         guard = AddressGuard(policy.allow_private, policy.allowed_hosts, lookup)
         self._downloader = Downloader(policy, guard)
 
-    def resolve(self, specs: Sequence[ImageSpec], workdir: Path, cancel: CancelToken) -> tuple[InputFile, ...]:
+    def resolve(
+        self, specs: Sequence[ImageSpec], workdir: Path, cancel: CancelToken, held: Mapping[str, Path] = NOTHING
+    ) -> tuple[InputFile, ...]:
         """One file per name, below `workdir`; equal content lies there once. Blocks while it downloads.
+
+        `held` maps sources to local files; they are copied, and checked like any other.
 
         Raises an InvalidInput with the findings about all files, or at once when a source is not available.
         """
@@ -44,7 +52,7 @@ class InputResolver:
         for index, spec in enumerate(specs):
             cancel.raise_if_set()
             try:
-                file = self._resolve_one(spec, workdir / f"input-{index}", left, cancel)
+                file = self._resolve_one(spec, workdir / f"input-{index}", left, cancel, held)
                 _check_same(spec, file, files.get(spec.name))
             except InvalidInput as error:
                 refused.append(error)
@@ -55,13 +63,18 @@ class InputResolver:
             raise _joined(refused)
         return tuple(files.values())
 
-    def _resolve_one(self, spec: ImageSpec, path: Path, left: int, cancel: CancelToken) -> InputFile:
+    def _resolve_one(
+        self, spec: ImageSpec, path: Path, left: int, cancel: CancelToken, held: Mapping[str, Path]
+    ) -> InputFile:
         field = f"{spec.field}.image"
         per_file = self._policy.max_file_bytes
         limit = SizeLimit(field, per_file, "MAX_INPUT_FILE_MB")
         if left < per_file:
             limit = SizeLimit(field, left, "MAX_INPUT_TOTAL_MB")
-        spool, declared = self._written(spec.source, path, limit, cancel)
+        if spec.source in held:
+            spool, declared = _copied(held[spec.source], path, limit), ""
+        else:
+            spool, declared = self._written(spec.source, path, limit, cancel)
         mime_type = check_media(path, spec.name, declared, self._policy.max_pixels, field, cancel)
         return InputFile(spec.name, path, mime_type, spool.size_bytes, spool.sha256)
 
@@ -101,6 +114,16 @@ class InputResolver:
         if not spool.size_bytes:
             raise not_usable(limit.field, "the object behind the URL is empty", "empty_file")
         return spool
+
+
+def _copied(source: Path, path: Path, limit: SizeLimit) -> Spool:
+    try:
+        with source.open("rb") as content, Spool(path, limit) as spool:
+            while chunk := content.read(_CHUNK_BYTES):
+                spool.write(chunk)
+    except FileNotFoundError as error:
+        raise InputUnavailable(f"{limit.field}: the file the worker kept for it is gone.") from error
+    return spool
 
 
 def _chunks(open_s3: OpenS3, bucket: str, key: str) -> Generator[bytes, None, None]:

@@ -129,6 +129,19 @@ class OutputSink(Protocol):
         """Hand one file over. Raises DeliveryFailed (or a child) when it cannot."""
 
 
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the mode that runs a job holds for it: nothing in serverless, its spool in HTTP API mode.
+
+    `inline` takes the place of the sink that puts base64 into the result, `held` are the local files behind sources
+    only the host can have written, and `resume` is the prompt an earlier worker submitted.
+    """
+
+    inline: OutputSink | None = None
+    held: Mapping[str, Path] = field(default_factory=dict)
+    resume: Attempt | None = None
+
+
 class S3SinkFactory(Protocol):
     """Makes the sink for the bucket a request brings along."""
 

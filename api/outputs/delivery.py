@@ -52,16 +52,18 @@ class Delivery:
         workdir: Path,
         inline_limit_bytes: int | None = None,
         reserved_bytes: int = 0,
+        inline: OutputSink | None = None,
     ) -> tuple[list[DeliveredFile], list[Detail]]:
         """Hand every file over, in their order, with what did not go as asked.
 
         The stricter of the two limits bounds the encoded result; `reserved_bytes` of it are taken by other things.
+        `inline` takes what would go into the result itself, where its caller keeps such content elsewhere.
         """
         limits = [limit for limit in (inline_limit_bytes, self._inline_limit_bytes) if limit is not None]
         handover = Handover(
             job_id,
             workdir,
-            inline=self._inline,
+            inline=inline or self._inline,
             disk=self._disk,
             room_bytes=min(limits) - reserved_bytes if limits else None,
         )
