@@ -9,7 +9,7 @@ _HERE = Path(__file__).resolve().parent
 if Path(api.__file__).resolve().parent.parent != _HERE:
     raise SystemExit(f"handler.py imported another package called 'api' ({api.__file__}); run it from {_HERE}.")
 
-from api import wiring  # noqa: E402
+from api import modes, wiring  # noqa: E402
 
 
 def handler(job: dict[str, Any]) -> dict[str, Any]:
@@ -18,4 +18,4 @@ def handler(job: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(wiring.start())
+    raise SystemExit(modes.start())

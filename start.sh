@@ -1,8 +1,8 @@
-#!/usr/bin/env bash
+#!/bin/bash
 # Container entry: starts ComfyUI (its own venv and folder, restarted when it dies), then the worker's handler, whose
 # exit status becomes its own. Meant as the child of an init (tini); runs anywhere, since every path is a variable.
 #
-# Files in COMFY_RUN_DIR, read by api/comfyui/process.py:
+# Files in COMFY_RUN_DIR (a folder of this user's own, made when it is not there), read by api/comfyui/process.py:
 #   comfyui.pid   pid of the running ComfyUI; absent while there is none
 #   comfyui.exit  JSON: how the last one ended and whether it is given up
 #   comfyui.log   its output (comfyui.log.1 holds what came before); lines with [start.sh] in it are from here
@@ -24,12 +24,19 @@ first_executable() {
 
 # ---------------------------------------------------------------------------------------------------- settings
 
+# CHILD_PATH: what ComfyUI and the handler get. Root itself looks nothing up in folders that others can write to, such as
+# ComfyUI's venv, which stands first in the image; for the same reason the first line of this file names bash in full.
+guard_path() {
+  CHILD_PATH="$PATH"
+  if ((EUID == 0)); then PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin; fi
+}
+
 read_settings() {
   local here
   here="$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
   : "${WORKER_ROOT:=$here}"
-  : "${WORKER_PYTHON:=$(first_executable /opt/worker-venv/bin/python "$WORKER_ROOT/.venv/bin/python" "$(command -v python3)")}"
-  : "${COMFY_ROOT:=/comfyui}" "${COMFY_PYTHON:=/opt/comfyui-venv/bin/python}" "${COMFY_RUN_DIR:=/tmp}"
+  : "${WORKER_PYTHON:=$(first_executable /opt/worker-venv/bin/python "$WORKER_ROOT/.venv/bin/python" "$(PATH="$CHILD_PATH" command -v python3)")}"
+  : "${COMFY_ROOT:=/comfyui}" "${COMFY_PYTHON:=/opt/comfyui-venv/bin/python}" "${COMFY_RUN_DIR:=/tmp/comfyui-run}"
   : "${COMFY_LOG_LEVEL:=DEBUG}" "${COMFY_LOG_MAX_BYTES:=10000000}" "${COMFY_ARGS:=}"
   : "${COMFY_STANDIN:=false}" "${SKIP_GPU_CHECK:=false}" "${NETWORK_VOLUME_DEBUG:=false}"
   : "${COMFY_START_TIMEOUT_S:=600}" "${COMFY_STOP_GRACE_S:=10}"
@@ -73,22 +80,27 @@ find_oom_file() {
 
 # RUN_AS: what stands before a command to run it as RUN_AS_USER. Only root can change users.
 choose_user() {
-  RUN_AS=()
+  RUN_AS=(env "PATH=$CHILD_PATH")
   if ((EUID != 0)) || [[ $RUN_AS_USER == root ]]; then return; fi
   local home
   if ! home="$(getent passwd "$RUN_AS_USER" | cut -d: -f6)" || [[ -z $home ]]; then
     say "RUN_AS_USER=$RUN_AS_USER is no user of this machine: name an existing one, or root."
     exit 1
   fi
-  RUN_AS=(setpriv --reuid "$RUN_AS_USER" --regid "$(id -g "$RUN_AS_USER")" --init-groups env "HOME=$home" "USER=$RUN_AS_USER")
+  RUN_AS=(setpriv --reuid "$RUN_AS_USER" --regid "$(id -g "$RUN_AS_USER")" --init-groups "${RUN_AS[@]}" "HOME=$home" "USER=$RUN_AS_USER")
 }
 
 # ------------------------------------------------------------------------------------------------- preparations
 
 prepare_run_dir() {
-  mkdir -p "$COMFY_RUN_DIR"
+  (umask 022 && mkdir -p "$COMFY_RUN_DIR")
   if [[ ! -w $COMFY_RUN_DIR ]]; then
     say "COMFY_RUN_DIR=$COMFY_RUN_DIR cannot be written: name a folder that can."
+    return 1
+  fi
+  # Whoever else could put links there would choose what is written to, as root in the image.
+  if [[ ! -O $COMFY_RUN_DIR || $(stat -c %u "$COMFY_RUN_DIR") != "$EUID" ]] || ((8#$(stat -L -c %a "$COMFY_RUN_DIR") & 2)); then
+    say "COMFY_RUN_DIR=$COMFY_RUN_DIR belongs to another user, or everybody can write there: name a folder of your own."
     return 1
   fi
   rm -f "$PID_FILE" "$EXIT_FILE" "$LOG_FILE" "$LOG_FILE.1" "$COMFY_RUN_DIR/worker.pid"
@@ -96,7 +108,7 @@ prepare_run_dir() {
 
 # A volume made by another user is the usual reason for a worker that cannot write.
 warn_of_unwritable() {
-  ((${#RUN_AS[@]})) || return 0
+  [[ ${RUN_AS[0]} == setpriv ]] || return 0
   local folder
   for folder in "$(dirname "${SQLITE_DB_PATH:-/tmp/x}")" "$COMFY_ROOT/input" "$COMFY_ROOT/output" /runpod-volume; do
     if [[ -d $folder ]] && ! "${RUN_AS[@]}" test -w "$folder"; then
@@ -120,7 +132,7 @@ start_ssh() {
 
 report_network_volume() {
   is_true "$NETWORK_VOLUME_DEBUG" || return 0
-  "$WORKER_ROOT/docker/network_volume.sh" || true
+  "${RUN_AS[@]}" "$WORKER_ROOT/docker/network_volume.sh" || true
 }
 
 set_manager_offline() {
@@ -134,7 +146,7 @@ check_gpu() {
   [[ " $COMFY_ARGS " == *" --cpu "* ]] && return 0
   local report="$COMFY_RUN_DIR/gpu.check" reason="nothing said" line
   local probe='import torch; torch.cuda.init(); print(torch.cuda.get_device_name(0))'
-  timeout -k 5 300 "$COMFY_PYTHON" -c "$probe" >"$report" 2>&1 </dev/null & # so that a signal is seen meanwhile
+  timeout -k 5 300 "${RUN_AS[@]}" "$COMFY_PYTHON" -c "$probe" >"$report" 2>&1 </dev/null & # so that a signal is seen meanwhile
   local check=$! status
   while runs "$check"; do
     if ((GOT_TERM + GOT_INT + GOT_HUP)); then kill "$check" 2>/dev/null; fi
@@ -398,6 +410,7 @@ main() {
   PHASE=starting LOG_FD="" GOT_TERM=0 GOT_INT=0 GOT_HUP=0 SIGNALS_SEEN=0
   COMFY_STATE=off RESTARTS=0 FAILED_STARTS=0 DELAY=0 NEXT_START=0
   trap 'exit 130' INT # bash itself forgets one that comes during a command substitution; TERM and HUP end it anyway
+  guard_path
   exec {NEVER_FD}<> <(:) # a pipe nothing is ever written to: reading it is a sleep without a process
   read_settings
   choose_user

@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from .errors import DeliveryFailed, InternalError, InvalidInput, WorkerError, WorkflowInUiFormat
+from .ids import JobId
 from .jobs.cancel import CancelToken
 from .jobs.events import Emit, JobEvent, StageFinished, ignore
 from .jobs.ports import Host, InputFile, RunOutcome, RunRequest, Target, Workflow
 from .jobs.request import ImageSpec, JobRequest, Limits, parse
 from .jobs.result import failure, success
-from .logs import get_logger
+from .logs import bound, get_logger
 from .outputs.delivery import Delivery
 from .outputs.handover import OUTPUT_LOST
 from .receipt import make_receipt
@@ -29,6 +28,8 @@ log = get_logger()
 _QUOTING = {InvalidInput.code, WorkflowInUiFormat.code, *(kind.code for kind in InvalidInput.__subclasses__())}
 
 _NO_HOST = Host()
+# Where the result has no limit: its input files are in memory with it.
+_RECEIPT_BYTES = 20_000_000
 
 Resolve = Callable[[tuple[ImageSpec, ...], Path, CancelToken, Mapping[str, Path]], tuple[InputFile, ...]]
 
@@ -46,8 +47,10 @@ class JobHandler:
         max_workflow_nodes: int,
         workflow_paths: Sequence[str] = (),
         work_dir: Path,
+        folder_of: Callable[[JobId], str],
         comfy_org_api_key: str | None = None,
         timeout_s: float | None = None,
+        expand: Callable[[object], object] = lambda job: job,
     ) -> None:
         self._target = target
         self._resolve_inputs = resolve_inputs
@@ -56,8 +59,10 @@ class JobHandler:
         self._max_workflow_nodes = max_workflow_nodes
         self._workflow_paths = workflow_paths
         self._work_dir = work_dir
+        self._folder_of = folder_of
         self._comfy_org_api_key = comfy_org_api_key
         self._timeout_s = timeout_s
+        self._expand = expand
 
     def __call__(
         self,
@@ -69,8 +74,8 @@ class JobHandler:
     ) -> dict[str, Any]:
         """Run one job, blocking. `inline_limit_bytes` bounds the encoded result where its way out has a limit."""
         try:
-            request = parse(job, self._limits)
-            with structlog.contextvars.bound_contextvars(job_id=request.job_id):
+            request = parse(self._expand(job), self._limits)
+            with bound(job_id=request.job_id):
                 return self._run_logged(request, emit, cancel or CancelToken(), inline_limit_bytes, host)
         except WorkerError as error:
             result = failure(error)
@@ -79,7 +84,7 @@ class JobHandler:
 
     def check(self, job: object) -> JobRequest:
         """What can be told of a job before it waits in line: its fields and its graph. Raises InvalidInput."""
-        request = parse(job, self._limits)
+        request = parse(self._expand(job), self._limits)
         self._delivery.check(request.output, request.s3)
         self._checked_workflow(request)
         return request
@@ -92,12 +97,15 @@ class JobHandler:
             result = self._run(request, clock, clock.tell, cancel, inline_limit_bytes, host)
         except WorkerError as error:
             result = failure(error)
+            result["details"] += request.remarks
         except Exception:  # The job's border: the caller gets an answer, the log gets the traceback.
             log.exception("Job failed by a defect of the worker")
             result = failure(InternalError("The worker failed on this job; its log has the reason under the job's id."))
         if request.timings:
             result["timings_s"] = clock.stages_s
-        log.info("Job finished", **_told(result), stages_s=clock.stages_s)
+        # A mode with a host tells of its jobs' ends itself.
+        write = log.info if host is _NO_HOST else log.debug
+        write("Job finished", **_told(result), stages_s=clock.stages_s)
         return result
 
     def _run(
@@ -116,10 +124,15 @@ class JobHandler:
                 files = self._resolve_inputs(request.images, workdir, cancel, host.held)
             cancel.raise_if_set()
             outcome = self._target.run(self._run_request(request, workflow, files, host), workdir, emit, cancel)
-            with clock.stage("deliver"):
-                result = self._deliver(request, outcome, workdir, inline_limit_bytes, host)
+            receipt = {}
             if request.receipt:
-                result["receipt"] = make_receipt(request, workflow, files, outcome, clock.stages_s)
+                # A share of the room: a receipt shall not crowd out what it is the receipt of.
+                share = (inline_limit_bytes or _RECEIPT_BYTES * 4) // 4
+                receipt = {"receipt": make_receipt(request, workflow, files, outcome, share)}
+            with clock.stage("deliver"):
+                result = self._deliver(request, outcome, workdir, inline_limit_bytes, host, cancel, receipt)
+            if receipt:
+                result["receipt"] = {**receipt["receipt"], "stages_s": dict(clock.stages_s)}
         error = outcome.failure or _lost(result)
         return failure(error, result) if error else result
 
@@ -134,6 +147,7 @@ class JobHandler:
         return RunRequest(
             job_id=request.job_id,
             workflow=workflow,
+            folder=self._folder_of(request.job_id),
             files=files,
             comfy_org_api_key=request.comfy_org_api_key or self._comfy_org_api_key,
             extra_pnginfo=request.extra_pnginfo,
@@ -143,12 +157,21 @@ class JobHandler:
             facts=request.receipt,
             timeout_s=request.timeout_s or self._timeout_s,
             resume=host.resume,
+            seat=host.seat,
         )
 
     def _deliver(
-        self, request: JobRequest, outcome: RunOutcome, workdir: Path, inline_limit_bytes: int | None, host: Host
+        self,
+        request: JobRequest,
+        outcome: RunOutcome,
+        workdir: Path,
+        inline_limit_bytes: int | None,
+        host: Host,
+        cancel: CancelToken,
+        receipt: Mapping[str, Any],
     ) -> dict[str, Any]:
-        rest = success([], outcome.texts, outcome.warnings)
+        known = [*request.remarks, *outcome.warnings]
+        rest = success([], outcome.texts, known)
         delivered, warnings = self._delivery.deliver(
             request.job_id,
             outcome.files,
@@ -156,10 +179,12 @@ class JobHandler:
             request.s3,
             workdir,
             inline_limit_bytes,
-            reserved_bytes=len(json.dumps(rest)),
+            reserved_bytes=len(json.dumps({**rest, **receipt})),
             inline=host.inline,
+            archive=host.archive,
+            cancel=cancel,
         )
-        return success(delivered, outcome.texts, [*outcome.warnings, *warnings])
+        return success(delivered, outcome.texts, [*known, *warnings])
 
     @contextlib.contextmanager
     def _scratch(self) -> Iterator[Path]:

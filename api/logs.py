@@ -1,18 +1,21 @@
 """Structured logs: a constant message and fields. Never prompts, pictures, keys or signed URLs."""
 
 import logging
-import re
 import sys
+from contextlib import AbstractContextManager
 from typing import Any
 
-import structlog
+from .masking import masked
 
-# Anything signed or carrying credentials, wherever a third-party message may have put it.
-_SECRETS = (
-    (re.compile(r"(?i)(x-amz-[a-z-]+|signature|sig|token|api[_-]?key|awsaccesskeyid)=[^&\s\"']+"), r"\1=***"),
-    (re.compile(r"(?i)(authorization['\"]?\s*[:=]\s*['\"]?)(bearer\s+)?[^\s'\",]+"), r"\1***"),
-    (re.compile(r"://[^/\s:@]+:[^/\s@]+@"), "://***@"),
-)
+# Where rich is installed (the SDK brings it) structlog imports it for its tracebacks: a tenth of a second, and
+# tracebacks that tell the values of variables.
+_hidden = "rich" not in sys.modules
+if _hidden:
+    sys.modules["rich"] = None  # type: ignore[assignment]
+import structlog  # noqa: E402
+
+if _hidden:
+    del sys.modules["rich"]
 
 
 def configure(level: str, form: str) -> None:
@@ -48,17 +51,16 @@ def configure(level: str, form: str) -> None:
     )
 
 
+def bound(**fields: Any) -> AbstractContextManager[None]:
+    """Within the block, every line this thread or task logs carries the fields."""
+    return structlog.contextvars.bound_contextvars(**fields)
+
+
 def get_logger() -> Any:
     """The worker's logger; bind fields with `log.info("Constant message", job_id=…)`."""
     return structlog.get_logger("comfyui-worker")
 
 
-def mask(text: str) -> str:
-    """The text without signed query values, authorisation headers and passwords in URLs."""
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
-
-
 def _mask(_logger: Any, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-    return {key: mask(value) if isinstance(value, str) else value for key, value in event.items()}
+    # Names with a leading underscore are structlog's own (the record behind a foreign message).
+    return {key: value if key.startswith("_") else masked(value, key) for key, value in event.items()}

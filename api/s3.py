@@ -10,23 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .errors import InputUnavailable, StorageUnreachable, WorkerError
+from .errors import InputNotFound, InputUnavailable, StorageUnreachable, WorkerError
 from .s3_address import REQUEST, SETTINGS, Asker, S3Location, parse_endpoint
+from .s3_upload import put_file
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+    from .s3_session import Resolve
+
 __all__ = ["REQUEST", "SETTINGS", "Asker", "S3Connection", "S3Location", "connect", "is_transient", "parse_endpoint"]
 
-_MIB = 1024 * 1024
-# A file travels in parts of 8 MiB, two at a time: constant memory whatever its size.
-_PART_BYTES = 8 * _MIB
-_PARTS_AT_ONCE = 2
-_CHUNK_BYTES = _MIB
+_CHUNK_BYTES = 1024 * 1024
 _CONNECT_TIMEOUT_S = 5.0
 _READ_TIMEOUT_S = 60.0
 _REQUEST_ATTEMPTS = 3
 _MAX_CLIENTS = 8
+_MAX_CONNECTIONS = 16
 _TRANSIENT_CODES = {"RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "InternalError"}
 _ADVICE = {
     "NoSuchBucket": "the bucket does not exist; check its name and the endpoint",
@@ -54,6 +54,7 @@ class _Account:
     secret_access_key: str = field(repr=False)
     connect_timeout_s: float
     read_timeout_s: float
+    resolve: "Resolve | None" = field(repr=False)
 
 
 class S3Connection:
@@ -65,18 +66,11 @@ class S3Connection:
         self._asker = asker
 
     def upload(self, path: Path, key: str, content_type: str) -> None:
-        """Put one file, in parts when it is large. Raises boto's own errors: the caller decides on repeats."""
-        from boto3.s3.transfer import TransferConfig
+        """Put one file, in parts when it is large. Raises botocore's own errors: the caller decides on repeats.
 
-        config = TransferConfig(
-            multipart_threshold=_PART_BYTES,
-            multipart_chunksize=_PART_BYTES,
-            max_concurrency=_PARTS_AT_ONCE,
-            preferred_transfer_client="classic",
-        )
-        self.client.upload_file(
-            str(path), self.location.bucket, key, ExtraArgs={"ContentType": content_type}, Config=config
-        )
+        Inside a Cutoff also the reason it has ended for.
+        """
+        put_file(self.client, path, self.location.bucket, key, content_type)
 
     def presigned_url(self, key: str, expires_s: int) -> str:
         """A URL that reads the object until it expires. A secret: never log it."""
@@ -85,8 +79,13 @@ class S3Connection:
 
     def open_object(self, bucket: str, key: str) -> Iterator[bytes]:
         """The content of an object in chunks; any bucket these keys can read. Raises InputUnavailable."""
-        with self.translated(f"read s3://{bucket}/{key}", InputUnavailable):
-            body = self.client.get_object(Bucket=bucket, Key=key)["Body"]
+        try:
+            with self.translated(f"read s3://{bucket}/{key}", InputUnavailable):
+                body = self.client.get_object(Bucket=bucket, Key=key)["Body"]
+        except InputUnavailable as error:
+            if error.__cause__ and _answer(error.__cause__)[1] == 404:
+                raise InputNotFound(error.message) from error.__cause__
+            raise
         return self._chunks(body, f"read s3://{bucket}/{key}")
 
     def _chunks(self, body: Any, doing: str) -> Iterator[bytes]:
@@ -103,16 +102,17 @@ class S3Connection:
 
     @contextmanager
     def translated(self, doing: str, into: type[WorkerError] = StorageUnreachable) -> Iterator[None]:
-        """Turn what boto raises inside the block into `into`: no secrets, no signed URLs in its message."""
-        from boto3.exceptions import Boto3Error
+        """Turn what botocore raises inside the block into `into`: no secrets, no signed URLs in its message."""
         from botocore.exceptions import BotoCoreError, ClientError
 
+        host = urlsplit(self.location.endpoint).netloc
         try:
             yield
-        # Names that do not resolve or encode, and redirects in a circle, come through boto as they are.
-        except (Boto3Error, BotoCoreError, ClientError, UnicodeError, RecursionError, socket.gaierror) as error:
-            host = urlsplit(self.location.endpoint).netloc
-            raise into(f"Could not {doing} at {host}: {self._reason(_unwrapped(error))}.") from error
+        except StorageUnreachable as error:
+            raise into(f"Could not {doing} at {host}: {error.message}.") from error
+        # Names that do not resolve or encode, and redirects in a circle, come through botocore as they are.
+        except (BotoCoreError, ClientError, UnicodeError, RecursionError, socket.gaierror) as error:
+            raise into(f"Could not {doing} at {host}: {self._reason(error)}.") from error
 
     def _reason(self, error: BaseException) -> str:
         code, status = _answer(error)
@@ -133,8 +133,12 @@ def connect(
     asker: Asker = SETTINGS,
     connect_timeout_s: float = _CONNECT_TIMEOUT_S,
     read_timeout_s: float = _READ_TIMEOUT_S,
+    resolve: "Resolve | None" = None,
 ) -> S3Connection:
-    """Check a configuration without touching the network. Raises the asker's error when it is not whole."""
+    """Check a configuration without touching the network. Raises the asker's error when it is not whole.
+
+    With `resolve` connections go to the addresses it gives and to no other host, whatever the storage answers.
+    """
     needed = {
         asker.url: endpoint_url,
         asker.access_key_id: access_key_id,
@@ -149,28 +153,26 @@ def connect(
             raise asker.refuse(name, f"{name} holds characters no key has.")
     location = parse_endpoint(endpoint_url, bucket_name or None, region or None, asker)
     account = _Account(
-        location.endpoint, location.region, access_key_id, secret_access_key, connect_timeout_s, read_timeout_s
+        location.endpoint,
+        location.region,
+        access_key_id,
+        secret_access_key,
+        connect_timeout_s,
+        read_timeout_s,
+        resolve,
     )
     return S3Connection(location, account, asker)
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same call may succeed a little later. Takes boto's errors, before translation."""
+    """Whether the same call may succeed a little later. Takes botocore's errors, before translation."""
     from botocore.exceptions import ClientError, ConnectionError, HTTPClientError, IncompleteReadError, SSLError
 
-    error = _unwrapped(error)
     if isinstance(error, ClientError):
         code, status = _answer(error)
         return code in _TRANSIENT_CODES or status == 429 or status >= 500
     lost = isinstance(error, HTTPClientError | ConnectionError | IncompleteReadError)
     return lost and not isinstance(error, SSLError)
-
-
-def _unwrapped(error: BaseException) -> BaseException:
-    """The ClientError inside boto3's S3UploadFailedError, which keeps it only as its context."""
-    from boto3.exceptions import S3UploadFailedError
-
-    return error.__context__ or error if isinstance(error, S3UploadFailedError) else error
 
 
 def _answer(error: BaseException) -> tuple[str | None, int]:
@@ -182,12 +184,13 @@ def _answer(error: BaseException) -> tuple[str | None, int]:
 
 
 _lock = threading.Lock()
-_session: Any = None
+# botocore's session, and boto3's around it: making the second one twice for the first is an error.
+_settings: Any = None
 _clients: "OrderedDict[_Account, S3Client]" = OrderedDict()
 
 
 def _client_for(account: _Account) -> "S3Client":
-    # One session for all: making a client is not thread-safe, and each session holds 13 MB of service models.
+    # One session for all: making a client is not thread-safe, and each session holds megabytes of service models.
     with _lock:
         client = _clients.get(account) or _make_client(account)
         _clients[account] = client
@@ -198,23 +201,26 @@ def _client_for(account: _Account) -> "S3Client":
 
 
 def _make_client(account: _Account) -> "S3Client":
-    global _session  # noqa: PLW0603 - the one cached session
-    import boto3.session
+    global _settings  # noqa: PLW0603 - the one cached session
+    import boto3
+    import botocore.session
     from botocore.config import Config
 
-    _session = _session or boto3.session.Session()
+    from .s3_session import Session
+
+    if _settings is None:
+        core = botocore.session.get_session()
+        _settings = core, boto3.Session(botocore_session=core)
+    core, maker = _settings
     config = Config(
         signature_version="s3v4",
-        connect_timeout=account.connect_timeout_s,
-        read_timeout=account.read_timeout_s,
         retries={"mode": "standard", "total_max_attempts": _REQUEST_ATTEMPTS},
-        max_pool_connections=16,
         # R2, GCS and older MinIO refuse boto's newer default checksums and host-style buckets.
         s3={"addressing_style": "path"},
         request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
     )
-    client: S3Client = _session.client(
+    client: S3Client = maker.client(
         "s3",
         endpoint_url=account.endpoint,
         region_name=account.region,
@@ -222,4 +228,13 @@ def _make_client(account: _Account) -> "S3Client":
         aws_secret_access_key=account.secret_access_key,
         config=config,
     )
+    session = Session(
+        account.endpoint,
+        ca_bundle=core.get_config_variable("ca_bundle"),
+        timeout_s=(account.connect_timeout_s, account.read_timeout_s),
+        max_connections=_MAX_CONNECTIONS,
+        resolve=account.resolve,
+    )
+    # What a handler of this event returns is taken for the answer, and botocore's own transport is left out.
+    client.meta.events.register("before-send.s3", lambda request, **_: session.send(request))  # type: ignore[arg-type]
     return client

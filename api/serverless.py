@@ -12,16 +12,17 @@ import signal
 import sys
 import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
-from .errors import ComfyNotStarted, CudaFault, DeliveryFailed, InternalError, WorkerStopping
+from .errors import DeliveryFailed, InternalError, WorkerError, WorkerStopping
 from .jobs.cancel import CancelToken
-from .jobs.events import Emit
+from .jobs.events import Emit, JobEvent
 from .jobs.progress import LatestProgress
 from .jobs.result import failure
 from .logs import get_logger
+from .slots import Slots
 
 log = get_logger()
 
@@ -35,7 +36,15 @@ _RUNSYNC_LIMIT_BYTES = 20_000_000
 _ENVELOPE_BYTES = 4096
 _PROGRESS_SETTLE_S = 3.0
 
-_FRESH_WORKER_CODES = {CudaFault.code, ComfyNotStarted.code}
+
+def _kinds(root: type[WorkerError]) -> Iterator[type[WorkerError]]:
+    yield root
+    for child in root.__subclasses__():
+        yield from _kinds(child)
+
+
+# A result carries the code, no longer the error.
+_FRESH_WORKER_CODES = frozenset(kind.code for kind in _kinds(WorkerError) if kind.fresh_worker)
 
 
 class Core(Protocol):
@@ -46,25 +55,25 @@ class Core(Protocol):
 
 
 class ServerlessAdapter:
-    """`handle` is what the SDK calls: one coroutine per job."""
+    """`handle` is what the SDK calls: one coroutine per job. `concurrency` None adapts to how long jobs execute."""
 
     def __init__(
         self,
         core: Core,
         *,
-        concurrency: int,
+        concurrency: int | None,
         progress_interval_s: float,
         refresh_worker: bool,
         inline_limit_bytes: int | None,
         shutdown_grace_s: float,
     ) -> None:
         self._core = core
-        self._concurrency = concurrency
+        self._slots = Slots(concurrency)
         self._progress_interval_s = progress_interval_s
         self._refresh_worker = refresh_worker
         self._inline_limit_bytes = inline_limit_bytes
         self._shutdown_grace_s = shutdown_grace_s
-        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="job")
+        self._threads = ThreadPoolExecutor(self._slots.most, thread_name_prefix="job")
         self._running: set[CancelToken] = set()
         self._signals_chained = False
 
@@ -76,7 +85,12 @@ class ServerlessAdapter:
         self._running.add(token)
         done = asyncio.Event()
         reporter = asyncio.create_task(self._report(job, latest, done))
-        future = asyncio.wrap_future(self._submit(job, latest.emit, token, limit))
+
+        def emit(event: JobEvent) -> None:
+            self._slots.note(event)
+            latest.emit(event)
+
+        future = asyncio.wrap_future(self._submit(job, emit, token, limit))
         try:
             result = await asyncio.shield(future)
         except asyncio.CancelledError:
@@ -96,7 +110,7 @@ class ServerlessAdapter:
             self._signals_chained = True
             self._chain_signal(signal.SIGTERM)
             self._chain_signal(signal.SIGINT)
-        return self._concurrency
+        return self._slots.count
 
     def _submit(self, job: Job, emit: Emit, token: CancelToken, limit: int | None) -> "Future[Result]":
         return self._threads.submit(self._core, job, emit, token, limit)

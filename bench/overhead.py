@@ -123,7 +123,7 @@ def main() -> int:
         services = stack.enter_context(contextlib.closing(wiring.build(settings)))
         least = stack.enter_context(contextlib.closing((BareClient if arguments.bare else LeastClient)(url)))
         print(f"ComfyUI at {url}\n\n  picture   pairs   least ms   handler ms   of medians   median ratio   limit")
-        verdicts = [_run_case(case, least, services.handler, arguments.pairs) for case in CASES]
+        verdicts = [run_case(case, least, services.handler, arguments.pairs) for case in CASES]
     return 0 if all(verdicts) else 1
 
 
@@ -142,7 +142,7 @@ def _standin() -> Iterator[str]:
         yield standin.url
 
 
-def _run_case(case: Case, least: LeastClient, handler: Callable[..., dict[str, Any]], pairs: int | None) -> bool:
+def run_case(case: Case, least: LeastClient, handler: Callable[..., dict[str, Any]], pairs: int | None) -> bool:
     colors = random.sample(range(1 << 24), 2 * ((pairs or case.pairs) + _WARM_UP_PAIRS))
     timed = [_pair(case.size, *two, least, handler) for two in zip(colors[::2], colors[1::2], strict=True)]
     least_s, handler_s = zip(*timed[_WARM_UP_PAIRS:], strict=True)

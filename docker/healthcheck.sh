@@ -1,9 +1,9 @@
-#!/usr/bin/env bash
+#!/bin/bash
 # Container health: in HTTP mode the API's own answer, else whether the worker process lives.
 # A ComfyUI that restarts is no reason to replace the container; the API's /health tells about it.
 set -u
 
-run_dir="${COMFY_RUN_DIR:-/tmp}"
+run_dir="${COMFY_RUN_DIR:-/tmp/comfyui-run}"
 
 http_ok() {
   local status=""
@@ -16,5 +16,6 @@ http_ok() {
 if [[ ${HTTP_API_MODE:-} == [Tt][Rr][Uu][Ee] || ${HTTP_API_MODE:-} == 1 ]]; then
   http_ok
 else
-  pid="$(cat "$run_dir/worker.pid")" && [[ -d /proc/$pid ]]
+  # No command is looked up: it runs as root, with a PATH that has folders of ComfyUI's user in it.
+  pid="$(<"$run_dir/worker.pid")" && [[ -d /proc/$pid ]]
 fi

@@ -1,5 +1,6 @@
 """ComfyUI's HTTP endpoints, one method each. Knows no job; what a prompt contains is never logged from here."""
 
+import copy
 import json
 import time
 from collections.abc import Iterator, Mapping
@@ -7,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote, urlencode
 
 from ..errors import ComfyProtocolError, ComfyUnreachable, InputTooLarge, OutputUnavailable
 from ..ids import PromptId
+from .cutoff import Cutoff
 from .history import HistoryEntry
 from .transport import CHUNK_BYTES, Answer, Body, Transport
 from .upload import UploadBody
@@ -20,6 +22,8 @@ _OBJECT_INFO_KEPT_S = 60.0
 # Answered by the event loop alone; longer than any stall of a healthy process.
 _CONTROL_TIMEOUT_S = 10.0
 _SMALLEST_LIMIT_BYTES = 1_000_000  # --max-upload-size counts in MB
+# What reading an answer raises that is JSON but not of the shape any ComfyUI gives it.
+_ODD = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +113,18 @@ class ComfyClient:
         """Close the connections."""
         self._http.close()
 
-    def queue_remaining(self, read_timeout_s: float | None = None) -> int:
-        """Prompts pending and running. The cheapest sign of life: 0.3 ms."""
-        answer = self._http.get("/prompt", read_timeout_s)
+    def cut_by(self, cutoff: Cutoff) -> Self:
+        """This client for the use of one thread: `cutoff` ends a request that hangs, with ComfyUnreachable."""
+        bound = copy.copy(self)
+        bound._http = self._http.cut_by(cutoff)
+        return bound
+
+    def queue_remaining(self) -> int:
+        """Prompts pending and running. The cheapest sign of life: 0.3 ms. One look: not repeated when it fails."""
+        answer = self._http.exchange("GET", "/prompt")
         try:
             return int(answer.json()["exec_info"]["queue_remaining"])
-        except (KeyError, TypeError, ValueError):
+        except _ODD:
             raise answer.unexpected() from None
 
     def queue(self, read_timeout_s: float | None = None) -> QueueSnapshot:
@@ -123,7 +133,7 @@ class ComfyClient:
         try:
             queue = answer.json()
             running, pending = _queued(queue["queue_running"]), _queued(queue["queue_pending"])
-        except (KeyError, TypeError, ValueError, IndexError):
+        except _ODD:
             raise answer.unexpected() from None
         return QueueSnapshot(running, tuple(sorted(pending, key=lambda prompt: prompt.number)))  # comes in heap order
 
@@ -144,7 +154,10 @@ class ComfyClient:
         if not isinstance(entries, dict):
             raise answer.unexpected()
         entry = entries.get(prompt_id)
-        return HistoryEntry.parse(prompt_id, entry) if isinstance(entry, dict) else None
+        try:
+            return HistoryEntry.parse(prompt_id, entry) if isinstance(entry, dict) else None
+        except _ODD:
+            raise answer.unexpected() from None
 
     def delete_history(self, *prompt_ids: PromptId) -> None:
         """Forget finished prompts. Files stay."""
@@ -157,10 +170,6 @@ class ComfyClient:
     def interrupt(self, prompt_id: PromptId) -> None:
         """Ask the prompt to stop if it is the running one. May be lost, or ignored by the node: verify, repeat."""
         self._post("/interrupt", {"prompt_id": prompt_id})
-
-    def free(self, *, unload_models: bool = True, free_memory: bool = True) -> None:
-        """Drop models, and with `free_memory` the node cache; at once when idle, else after the running prompt."""
-        self._post("/free", {"unload_models": unload_models, "free_memory": free_memory})
 
     def upload(
         self,
@@ -182,8 +191,10 @@ class ComfyClient:
             raise InputTooLarge(f"The file {name!r} is larger than ComfyUI takes (--max-upload-size).")
         stored = answer.json()
         try:
-            return UploadedFile(stored["name"], stored.get("subfolder") or "", stored.get("type") or kind)
-        except (KeyError, TypeError, AttributeError):
+            return UploadedFile(
+                str(stored["name"]), str(stored.get("subfolder") or ""), str(stored.get("type") or kind)
+            )
+        except _ODD:
             raise answer.unexpected() from None
 
     @contextmanager
@@ -197,14 +208,16 @@ class ComfyClient:
                 raise ComfyProtocolError(f"ComfyUI answered GET /view with {response.status}.")
             yield ViewStream(self._http, response)
 
-    def object_info(self, class_type: str | None = None) -> Mapping[str, Any]:
+    def object_info(
+        self, class_type: str | None = None, *, max_age_s: float = _OBJECT_INFO_KEPT_S
+    ) -> Mapping[str, Any]:
         """Node definitions by class, kept for a minute: all (0.5 MB and more), or one; an unknown class gives {}."""
         kept = self._object_info.get(class_type)
-        if kept and kept[0] > time.monotonic():
+        if kept and time.monotonic() - kept[0] < min(max_age_s, _OBJECT_INFO_KEPT_S):
             return kept[1]
         path = "/object_info" if class_type is None else f"/object_info/{quote(class_type, safe='')}"
         info = self._mapping(path)
-        self._object_info[class_type] = (time.monotonic() + _OBJECT_INFO_KEPT_S, info)
+        self._object_info[class_type] = (time.monotonic(), info)
         return info
 
     def system_stats(self) -> Mapping[str, Any]:
@@ -214,7 +227,8 @@ class ComfyClient:
     def features(self) -> Mapping[str, Any]:
         """What the server can do; `max_upload_size` in bytes. Empty for a ComfyUI too old to say."""
         answer = self._http.get("/features")
-        return answer.json() if answer.status == HTTPStatus.OK else {}
+        content = answer.json() if answer.status == HTTPStatus.OK else {}
+        return content if isinstance(content, dict) else {}
 
     def logs(self) -> list[str]:
         """The last 300 writes to the log, oldest first, each a line or part of one; empty where none are kept."""
@@ -223,15 +237,8 @@ class ComfyClient:
             return []
         try:
             return [str(entry["m"]) for entry in answer.json()["entries"]]
-        except (KeyError, TypeError):
+        except _ODD:
             return []
-
-    def models(self, folder: str) -> list[str]:
-        """File names in a model folder; empty for an unknown folder."""
-        answer = self._http.get(f"/models/{quote(folder, safe='')}")
-        if answer.status == HTTPStatus.NOT_FOUND:
-            return []
-        return [str(name) for name in answer.json()]
 
     def _mapping(self, path: str) -> Mapping[str, Any]:
         answer = self._http.get(path)
@@ -267,7 +274,7 @@ class ComfyClient:
             return
         try:
             limit = int(self.features().get("max_upload_size") or 0)
-        except (ComfyUnreachable, ComfyProtocolError, TypeError, ValueError, AttributeError):
+        except (ComfyUnreachable, ComfyProtocolError, *_ODD):
             return
         if limit and size_bytes > limit:
             raise InputTooLarge(f"{what} has {size_bytes} bytes; ComfyUI takes {limit} (--max-upload-size).")

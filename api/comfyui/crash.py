@@ -5,7 +5,6 @@ import signal as signals
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import islice
 
 from ..errors import (
     ComfyDied,
@@ -16,11 +15,12 @@ from ..errors import (
     OutOfVram,
     WorkerError,
 )
-from .masking import readable_lines
+from .log_lines import readable_lines
 
 # start.sh writes these into ComfyUI's log; they divide it into the lives of successive processes.
 START_MARK = "[start.sh] Starting ComfyUI"
-_END_MARK = re.compile(r"\[start\.sh\] ComfyUI (?:ended|was not started)")
+_START_MARK = re.compile(rf"^{re.escape(START_MARK)}", re.MULTILINE)
+_END_MARK = re.compile(r"^\[start\.sh\] ComfyUI (?:ended|was not started)", re.MULTILINE)
 OWN_LINE = "[start.sh]"
 _LINES_SEARCHED = 200
 
@@ -54,7 +54,6 @@ class ExitRecord:
     reason: str = ""  # port_in_use, start_timeout: start.sh knows better than the exit code
     came_up: bool = True
     gave_up: bool = False
-    restarts: int = 0
     oom_kills: int = 0  # by the kernel, in this container, during its life
 
 
@@ -75,19 +74,26 @@ class CrashReport:
     log_tail: tuple[str, ...] = ()
 
 
+# A telling text counts where a line begins or behind one of these: in the middle it may be a caller's (a file name).
+_LEAD = re.compile(
+    r"\s*(?:!!! Exception during processing !!! |terminate called after throwing an instance of '|what\(\):\s*"
+    r"|Fatal Python error: |\[enforce fail [^\]]*\][^.]*\.\s*|[\w.]+(?:Error|Exception): )*"
+)
+_WORKER_END = re.compile(r"Exception in thread Thread-\d+ \(prompt_worker\):$")
+_TRACEBACK = "Traceback (most recent call last):"
 _SIGNATURES: tuple[tuple[CrashKind, re.Pattern[str]], ...] = (
     (
         CrashKind.OOM_VRAM,
         re.compile(
-            r"torch\.(?:cuda\.)?OutOfMemoryError|CUDA out of memory|HIP out of memory|CUDA error: out of memory"
-            r"|would exceed allowed memory|(?:CUBLAS|CUDNN)_STATUS_ALLOC_FAILED"
+            r"torch\.(?:cuda\.)?OutOfMemoryError|(?:CUDA|HIP) out of memory|CUDA error: out of memory"
+            r"|Allocation on device .*would exceed allowed memory|(?:CUDA error: )?(?:CUBLAS|CUDNN)_STATUS_ALLOC_FAILED"
         ),
     ),
     (
         CrashKind.OOM_RAM,
         re.compile(
-            r"\bMemoryError\b|std::bad_alloc|DefaultCPUAllocator|Cannot allocate memory|\[Errno 12\]"
-            r"|^Killed\b|Out of memory: Killed process|\boom-kill"
+            r"(?:[\w.]+\.)?_?(?:Array)?MemoryError\b|std::bad_alloc|DefaultCPUAllocator|Cannot allocate memory"
+            r"|\[Errno 12\]|Killed\b|Out of memory: Killed process|oom-kill"
         ),
     ),
     (
@@ -97,10 +103,10 @@ _SIGNATURES: tuple[tuple[CrashKind, re.Pattern[str]], ...] = (
     (
         CrashKind.CUDA_FAULT,
         re.compile(
-            r"device-side assert|illegal memory access|unspecified launch failure|misaligned address"
-            r"|no kernel image is available|driver version is insufficient|NVIDIA driver on your system is too old"
+            r"CUDA error\b|CUDNN_STATUS_\w+|CUBLAS_STATUS_\w+|cuDNN error: |device-side assert|an illegal memory access"
+            r"|unspecified launch failure|misaligned address|no kernel image is available|uncorrectable ECC"
+            r"|CUDA driver version is insufficient|The NVIDIA driver on your system is too old|CUDA unknown error"
             r"|Found no NVIDIA driver|No CUDA GPUs are available|Torch not compiled with CUDA enabled"
-            r"|CUDA unknown error|uncorrectable ECC|\bCUDA error:|CUDNN_STATUS_\w+|CUBLAS_STATUS_\w+"
         ),
     ),
     (CrashKind.PORT_IN_USE, re.compile(r"address already in use|\[Errno 98\]|[Pp]ort \d+ is already in use")),
@@ -114,11 +120,7 @@ _SIGNATURES: tuple[tuple[CrashKind, re.Pattern[str]], ...] = (
             r"ModuleNotFoundError: |\bImportError: |error while loading shared libraries|IMPORT FAILED|can't open file"
         ),
     ),
-    (
-        CrashKind.SEGFAULT,
-        re.compile(r"Segmentation fault|Fatal Python error: (?:Bus error|Aborted|Illegal)|core dumped"),
-    ),
-    (CrashKind.WEDGED_WORKER, re.compile(r"Exception in thread Thread-\d+ \(prompt_worker\)")),
+    (CrashKind.SEGFAULT, re.compile(r"Segmentation fault|(?:Bus error|Aborted|Illegal instruction)\b")),
 )
 # Custom nodes that fail to import do not end ComfyUI: these explain a death only before it was up.
 _ONLY_WHILE_STARTING = frozenset({CrashKind.PORT_IN_USE, CrashKind.BAD_ARGUMENTS, CrashKind.IMPORT_ERROR})
@@ -177,7 +179,7 @@ _CAUSES: dict[CrashKind, tuple[str, str]] = {
     ),
     CrashKind.UNKNOWN: (
         "its log does not tell why",
-        "The job may be sent again; the last log lines are attached.",
+        "The job may be sent again; its last log lines may tell more.",
     ),
 }
 
@@ -189,10 +191,16 @@ def examine(
     running: bool = False,
     last_node: str | None = None,
     tail_lines: int = 30,
+    quote: bool = True,
 ) -> CrashReport:
-    """The report on one life of ComfyUI: its own part of the log and, when it has ended, how."""
+    """The report on one life of ComfyUI: its own part of the log and, when it has ended, how.
+
+    Without `quote` no line of the log is in it: they may be those of other callers' prompts.
+    """
     lines = readable_lines(log)
     kind, evidence = _classify(lines, record, running)
+    if not quote:
+        evidence, tail_lines = "", 0
     cause, advice = _CAUSES[kind]
     return CrashReport(
         kind=kind,
@@ -222,7 +230,8 @@ def to_error(report: CrashReport, *, never_up: bool | None = None) -> WorkerErro
         error = ComfyNotStarted
     message = f"{report.sentence} {report.advice}"
     detail = Detail(code=report.kind.value, message=report.evidence or report.sentence)
-    detail["log_tail"] = list(report.log_tail)
+    if report.log_tail:
+        detail["log_tail"] = list(report.log_tail)
     if report.last_node is not None:
         detail["node_id"] = report.last_node
     return error(message, [detail])
@@ -230,7 +239,7 @@ def to_error(report: CrashReport, *, never_up: bool | None = None) -> WorkerErro
 
 def last_life(log: str, *, latest: bool) -> str:
     """The part of the log that belongs to the latest process; with `latest` False, to the one before it."""
-    starts = [match.start() for match in re.finditer(re.escape(START_MARK), log)]
+    starts = [match.start() for match in _START_MARK.finditer(log)]
     if not starts:
         return log
     if latest:
@@ -261,15 +270,28 @@ def _classify(lines: Sequence[str], record: ExitRecord | None, running: bool) ->
 
 def _find(lines: Sequence[str], *, starting: bool, running: bool) -> tuple[CrashKind, str]:
     """The latest telling line decides: whatever was said earlier, ComfyUI survived it."""
-    for line in islice(reversed(lines), _LINES_SEARCHED):
+    for at in range(len(lines) - 1, max(-1, len(lines) - 1 - _LINES_SEARCHED), -1):
+        line = lines[at]
         if line.startswith(OWN_LINE):
             continue
-        for kind, pattern in _SIGNATURES:
-            if kind in _ONLY_WHILE_STARTING and (running or not starting):
-                continue
-            if pattern.search(line):
-                return kind, line.strip()
+        if _WORKER_END.match(line) and lines[at + 1 : at + 2] == [_TRACEBACK]:
+            return CrashKind.WEDGED_WORKER, line
+        kind = _kind_told(line, starting=starting and not running)
+        if kind is not None:
+            return kind, line.strip()
     return CrashKind.UNKNOWN, ""
+
+
+def _kind_told(line: str, *, starting: bool) -> CrashKind | None:
+    lead = _LEAD.match(line)
+    for kind, pattern in _SIGNATURES:
+        if kind in _ONLY_WHILE_STARTING:
+            told = starting and pattern.search(line)  # no caller can have written anything yet
+        else:
+            told = pattern.match(line) or pattern.match(line, lead.end() if lead else 0)
+        if told:
+            return kind
+    return None
 
 
 def _sentence(cause: str, evidence: str, record: ExitRecord | None, running: bool) -> str:

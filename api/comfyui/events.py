@@ -247,9 +247,13 @@ def _plain_preview(raw: bytes) -> Message:
 def _labelled_preview(raw: bytes) -> Message:
     (length,) = struct.unpack_from(">I", raw, 4)
     label = json.loads(raw[8 : 8 + length])
-    mime_type = label.get("image_type") or "application/octet-stream"
+    mime_type = str(label.get("image_type") or "application/octet-stream")
     node = label.get("display_node_id") or label.get("node_id")
-    return Message(label.get("prompt_id"), Preview(raw[8 + length :], mime_type, str(node) if node else None))
+    prompt_id = label.get("prompt_id")
+    return Message(
+        prompt_id if isinstance(prompt_id, str) else None,
+        Preview(raw[8 + length :], mime_type, str(node) if node else None),
+    )
 
 
 def _progress_text(raw: bytes) -> Message:

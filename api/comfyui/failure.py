@@ -8,17 +8,22 @@ from typing import Any
 from ..errors import CudaFault, Detail, ExecutionFailed, OutOfVram
 from .wording import presentable
 
+# Only as a message begins: what stands later may be a file name or a text of the caller.
 _OUT_OF_VRAM = re.compile(
-    r"(?:CUDA|HIP|MPS backend|XPU)(?: error:)? out of memory|Allocation on device|CUBLAS_STATUS_ALLOC_FAILED"
-    r"|CUDNN_STATUS_ALLOC_FAILED",
+    r"(?:(?:CUDA|HIP|cuDNN) error: )?(?:(?:CUDA|HIP|MPS backend|XPU) out of memory|out of memory\b"
+    r"|Allocation on device\b|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED)",
     re.IGNORECASE,
 )
 # After one of these every later CUDA call of the process fails too, or the GPU cannot run this torch at all.
 _CUDA_FAULT = re.compile(
-    r"(?:CUDA|HIP|cuDNN) error\b|CUBLAS_STATUS_|CUDNN_STATUS_|device-side assert|illegal memory access"
-    r"|unspecified launch failure|no kernel image|No CUDA GPUs are available|Found no NVIDIA driver",
+    r"(?:CUDA|HIP|cuDNN) (?:driver )?error\b|Triton Error \[|cudaError\w+: "
+    r"|\[ONNXRuntimeError\] [^\n]{0,40}CUDA failure"
+    r"|CUBLAS_STATUS_|CUDNN_STATUS_|device-side assert|an illegal memory access|unspecified launch failure"
+    r"|no kernel image|No CUDA GPUs are available|Found no NVIDIA driver",
     re.IGNORECASE,
 )
+# They are raised by compiled code: then the innermost line of Python is a call.
+_RAISED_BY_PYTHON = re.compile(r"\n\s+raise\b[^\n]*\n(?:[\s^~]*\n)?\Z")
 _OOM_TYPES = ("OutOfMemoryError",)  # torch.OutOfMemoryError, torch.cuda.OutOfMemoryError
 
 
@@ -30,6 +35,7 @@ class NodeFailure:
     node_type: str
     exception_type: str
     message: str
+    raised_by_python: bool = False
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> "NodeFailure":
@@ -39,6 +45,7 @@ class NodeFailure:
             node_type=str(data.get("node_type") or ""),
             exception_type=str(data.get("exception_type") or ""),
             message=presentable(str(data.get("exception_message") or "")),
+            raised_by_python=_raised_by_python(data.get("traceback")),
         )
 
     def error(self) -> ExecutionFailed:
@@ -50,11 +57,16 @@ class NodeFailure:
         return kind(f"{_OPENING[kind]} in {place}: {what}", [detail])
 
     def _kind(self) -> type[ExecutionFailed]:
-        if self.exception_type.rpartition(".")[2] in _OOM_TYPES or _OUT_OF_VRAM.search(self.message):
+        if self.exception_type.rpartition(".")[2] in _OOM_TYPES or _OUT_OF_VRAM.match(self.message):
             return OutOfVram
-        if _CUDA_FAULT.search(self.message):
+        if _CUDA_FAULT.match(self.message) and not self.raised_by_python:
             return CudaFault
         return ExecutionFailed
+
+
+def _raised_by_python(traceback: Any) -> bool:
+    innermost = traceback[-1] if isinstance(traceback, list) and traceback else ""
+    return isinstance(innermost, str) and _RAISED_BY_PYTHON.search(innermost) is not None
 
 
 _OPENING: Mapping[type[ExecutionFailed], str] = {

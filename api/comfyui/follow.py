@@ -8,11 +8,12 @@ from ..ids import PromptId
 from .client import ComfyClient
 from .events import ComfyEvent, ExecutionStarted, Hint, HintKind, LookNow, PromptWaiting
 from .history import HistoryEntry
-from .limits import Outage, RunLimits, StopSignal
+from .limits import Cancel, Outage, RunLimits, StopSignal
 from .lookup import Found, Place, locate
 from .stream import ComfyStream
 from .subscription import Subscription
 from .watchdog import Watchdog
+from .worker_thread import Look, WorkerThread
 
 # After `execution_success` the history follows within 1.5–6.7 ms, and `executing null` right behind it.
 _SETTLE_S = 0.02
@@ -24,7 +25,10 @@ _DEAF_AFTER_S = 1.0
 
 
 class Follower:
-    """The state of following one prompt. Use once. `submitted_at_s` (time.monotonic) is None for an earlier submit."""
+    """The state of following one prompt. Use once. `submitted_at_s` (time.monotonic) is None for an earlier submit.
+
+    `recall` asks that the prompt be taken out of the queue again while it waits there; `recalled` says that it was.
+    """
 
     def __init__(
         self,
@@ -37,7 +41,10 @@ class Follower:
         stop: StopSignal,
         outage: Outage,
         limits: RunLimits,
+        worker: WorkerThread,
+        threads: Look | None,
         submitted_at_s: float | None,
+        recall: Cancel | None = None,
     ) -> None:
         self._client = client
         self._stream = stream
@@ -48,7 +55,9 @@ class Follower:
         self._outage = outage
         self._limits = limits
         self._submitted_at_s = submitted_at_s
-        self._watchdog = Watchdog(client, stream, limits.stall_s)
+        self._worker = worker
+        self._threads = threads
+        self._watchdog = Watchdog(client, stream, limits, worker)
         now = time.monotonic()
         self._losses_before = stream.losses
         self._was_connected = stream.connected
@@ -58,20 +67,40 @@ class Follower:
         self._started = False
         self._absent_since_s: float | None = None
         self._last: Found | None = None
+        self._recall = recall
+        self.recalled = False
 
     def follow(self) -> HistoryEntry | None:
-        """The finished prompt's history; None when it has to be stopped.
+        """The finished prompt's history; None when it has to be stopped, or was taken back.
 
         Raises PromptLost, ExecutionInterrupted (taken from the queue by somebody), ComfyUnreachable,
         ComfyProtocolError and ComfyWedged.
         """
         while self._stop.reason is None:
+            if self._recall and self._recall.is_set() and self._take_back():
+                return None
             pause_s = min(self._look_at - time.monotonic(), self._stop.remaining_s)
             if self._note(self._mailbox.take(pause_s)) and (entry := self._fetch()):
                 return entry
             if time.monotonic() >= self._look_at and (entry := self._look()):
                 return entry
         return None
+
+    def _take_back(self) -> bool:
+        """Out of the queue, and seen to be; once, since what has begun meanwhile goes on."""
+        self._recall = None
+        if self._started:
+            return False
+        try:
+            self._client.delete_queued(self._prompt_id)
+            found = locate(self._client, self._prompt_id, self._limits.probe_timeout_s)
+        except (ComfyUnreachable, ComfyProtocolError) as error:
+            self._note_outage(error)
+            return False
+        # It was in the queue for certain: nothing of it can still be on its way in.
+        self.recalled = found.place is Place.ABSENT
+        self._look_within(0)
+        return self.recalled
 
     def _note(self, events: Iterable[ComfyEvent]) -> bool:
         """Pass the events on; True when the end was announced for certain."""
@@ -93,6 +122,8 @@ class Follower:
         """Tell the beginning once, and before anything else: its own message may have been missed."""
         if not self._started:
             self._started = True
+            self._stop.begin()
+            self._worker.after_start(self._threads)
             self._emit(ExecutionStarted())
 
     def _fetch(self) -> HistoryEntry | None:
@@ -143,7 +174,7 @@ class Follower:
                 self._emit(PromptWaiting(found.ahead))
             else:
                 self._begin()
-        self._watchdog.check()
+        self._watchdog.check(running=found.place is Place.RUNNING)
         lively = self._stream.heard_since(time.monotonic() - self._limits.poll_lively_s)
         longest_s = self._limits.poll_lively_s if lively else self._limits.poll_s
         self._look_at = time.monotonic() + min(self._interval_s, longest_s)

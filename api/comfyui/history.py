@@ -1,16 +1,18 @@
 """One entry of ComfyUI's history, read: verdict, outputs, texts, error. Knows no HTTP."""
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any
+from unicodedata import category
 
 from ..errors import ExecutionInterrupted, WorkerError
 from ..ids import PromptId
+from ..ordering import natural_key
 from .failure import NodeFailure
-from .wording import natural_key
 
 # Keys under which nodes put text for people: PreviewAny, ShowText, captioners, taggers, prompt tools.
 _TEXT_KEYS = frozenset({"text", "texts", "string", "strings", "caption", "captions", "tags", "prompt", "prompts"})
@@ -37,7 +39,7 @@ _VERDICTS = {
 
 @dataclass(frozen=True, slots=True)
 class HistoryFile:
-    """A file that a node reported. `kind` is output, temp or input; `extra` is whatever else the node said of it."""
+    """A file that a node reported. `kind` is output, temp or input; name and subfolder are as `/view` wants them."""
 
     node_id: str
     key: str
@@ -45,7 +47,16 @@ class HistoryFile:
     filename: str
     subfolder: str
     kind: str
-    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def plain(self) -> tuple[str, str] | None:
+        """Name and subfolder with forward slashes; None when they lead elsewhere or hold what no name should."""
+        folder, _slash, name = f"{self.subfolder}/{self.filename}".replace("\\", "/").rpartition("/")
+        parts = folder.strip("/").split("/")
+        rooted = self.subfolder.startswith(("/", "\\")) or parts[0].endswith(":")
+        if rooted or ".." in parts or name in {"", ".", ".."} or not _printable(folder + name):
+            return None
+        return name, folder.strip("/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,24 +117,34 @@ class HistoryEntry:
             found.setdefault((file.kind, file.subfolder, file.filename), file)
         return list(found.values())
 
+    def previews(self) -> set[str]:
+        """The files that this run has put below ComfyUI's temp folder, as paths below it."""
+        made = (file.plain for file in self.files() if file.kind == "temp" and file.node_id not in self.cached)
+        return {f"{subfolder}/{name}" if subfolder else name for name, subfolder in filter(None, made)}
+
     def texts(self) -> list[HistoryText]:
         """All texts of the run, in the order of the node ids."""
         return list(chain.from_iterable(_texts(node, ui) for node, ui in self.outputs.items()))
 
 
+def _printable(text: str) -> bool:
+    return not any(category(char) in {"Cc", "Cs"} for char in text)
+
+
 def _messages(status: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    for message in status.get("messages") or ():
+    for message in _list(status.get("messages")):
         if isinstance(message, list) and len(message) >= 2 and isinstance(message[0], str):
             yield message[0], message[1]
 
 
 def _cached(name: str, data: Mapping[str, Any]) -> Iterator[str]:
-    return (str(node) for node in data.get("nodes") or ()) if name == "execution_cached" else iter(())
+    return (str(node) for node in _list(data.get("nodes"))) if name == "execution_cached" else iter(())
 
 
 def _seconds(stamped: list[Mapping[str, Any]]) -> float | None:
     stamps = [data["timestamp"] for data in stamped if isinstance(data.get("timestamp"), int | float)]
-    return (stamps[-1] - stamps[0]) / 1000 if len(stamps) > 1 else None
+    seconds = (stamps[-1] - stamps[0]) / 1000 if len(stamps) > 1 else math.nan
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None
 
 
 def _outputs(entry: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
@@ -142,23 +163,30 @@ def _files(node_id: str, ui: Mapping[str, Any]) -> Iterator[HistoryFile]:
         for index, item in enumerate(value if isinstance(value, list) else [value]):
             file = _file(key, item)
             if file is not None:
-                name, subfolder, kind, extra = file
-                yield HistoryFile(node_id, key, index, name, subfolder, kind, extra)
+                name, subfolder, kind = file
+                yield HistoryFile(node_id, key, index, name, subfolder, kind)
 
 
-def _file(key: str, item: Any) -> tuple[str, str, str, Mapping[str, Any]] | None:
+def _file(key: str, item: Any) -> tuple[str, str, str] | None:
     if isinstance(item, dict):
         name = item.get("filename")
         if not isinstance(name, str) or not name:
             return None
-        extra = {k: v for k, v in item.items() if k not in {"filename", "subfolder", "type"}}
-        return name, str(item.get("subfolder") or ""), str(item.get("type") or "output"), extra
+        return *_split(name, str(item.get("subfolder") or "")), str(item.get("type") or "output")
     # Preview3D reports {"result": ["x.glb", null]}: a bare name below the output folder.
     if key == "result" and isinstance(item, str):
         path = PurePosixPath(item.replace("\\", "/"))
         if path.suffix.lower() in _MODEL_SUFFIXES and not path.is_absolute() and ".." not in path.parts:
-            return path.name, "" if str(path.parent) == "." else str(path.parent), "output", {}
+            return path.name, "" if str(path.parent) == "." else str(path.parent), "output"
     return None
+
+
+def _split(name: str, subfolder: str) -> tuple[str, str]:
+    """The name alone, and the subfolder with what stood before it: /view takes no more than a name's last part."""
+    before, (folders, slash, plain) = subfolder.rstrip("/"), name.rpartition("/")
+    if not slash:
+        return plain, before
+    return plain, f"{before}/{folders}" if before and folders and not name.startswith("/") else folders or slash
 
 
 def _texts(node_id: str, ui: Mapping[str, Any]) -> Iterator[HistoryText]:
@@ -185,6 +213,10 @@ def _joined(texts: list[str]) -> list[str]:
     if len(texts) > 1 and all(len(text) == 1 for text in texts):
         return ["".join(texts)]
     return texts
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

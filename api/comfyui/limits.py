@@ -25,10 +25,11 @@ class Cancel(Protocol):
 class RunLimits:
     """Times in seconds.
 
-    `timeout_s` is for the whole run, waiting in ComfyUI's queue included. `outage_grace_s` is how long ComfyUI may be
-    unreachable (a restart takes 8 s and more). `stall_s` without a sign of progress starts the search for a reason.
-    `stop_grace_s` is what a running node gets to obey an interrupt. `probe_timeout_s` must outlast a stall of the
-    whole ComfyUI process: garbage collection 0.5 s, model loading some seconds.
+    `timeout_s` is for the execution; waiting in ComfyUI's queue does not count. `outage_grace_s` is how long ComfyUI
+    may be unreachable (a restart takes 8 s and more). `stall_s` without a sign of progress starts the search for a
+    reason; `silence_limit_s` without one is reason enough. `stop_grace_s` is what a running node gets to obey an
+    interrupt. `probe_timeout_s` must outlast a stall of the whole ComfyUI process: garbage collection 0.5 s, model
+    loading some seconds.
     """
 
     timeout_s: float | None = None
@@ -38,6 +39,7 @@ class RunLimits:
     probe_timeout_s: float = 10.0
     outage_grace_s: float = 30.0
     stall_s: float = 30.0
+    silence_limit_s: float | None = None
     stop_grace_s: float = 10.0
 
 
@@ -79,8 +81,14 @@ class StopSignal:
 
     def __init__(self, cancel: Cancel, timeout_s: float | None) -> None:
         self._cancelled = threading.Event()
-        self._ends_at_s = math.inf if timeout_s is None else time.monotonic() + timeout_s
+        self._timeout_s = timeout_s
+        self._ends_at_s = math.inf
         cancel.on_cancel(self._cancelled.set)
+
+    def begin(self) -> None:
+        """The time limit counts from now on."""
+        if self._timeout_s is not None and self._ends_at_s == math.inf:
+            self._ends_at_s = time.monotonic() + self._timeout_s
 
     @property
     def reason(self) -> StopReason | None:

@@ -1,5 +1,6 @@
 """Where a prompt is, asked over HTTP: the truth, whatever the socket said."""
 
+import threading
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,6 +16,10 @@ class Place(StrEnum):
     RUNNING = "running"
     FINISHED = "finished"
     ABSENT = "absent"
+
+
+# A request that was cut off may still be on its way in.
+_SECOND_LOOK_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,3 +44,12 @@ def locate(client: ComfyClient, prompt_id: PromptId, read_timeout_s: float | Non
             return Found(Place.PENDING, ahead=len(queue.running) + position)
     entry = client.history(prompt_id, read_timeout_s)
     return Found(Place.FINISHED, entry=entry) if entry else Found(Place.ABSENT)
+
+
+def locate_surely(client: ComfyClient, prompt_id: PromptId, read_timeout_s: float | None = None) -> Found:
+    """`locate` that takes a prompt for absent only when it is so twice, some time apart."""
+    found = locate(client, prompt_id, read_timeout_s)
+    if found.place is not Place.ABSENT:
+        return found
+    threading.Event().wait(_SECOND_LOOK_S)
+    return locate(client, prompt_id, read_timeout_s)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .crash import START_MARK, CrashReport, ExitRecord, examine, has_end_mark, last_life
-from .masking import readable_lines
+from .log_lines import readable_lines
 
 _AUTOPSY_BYTES = 256_000
 _SETTLE_S = 2.0  # start.sh needs a moment to write down how ComfyUI ended
@@ -19,15 +19,16 @@ _SETTLE_S = 2.0  # start.sh needs a moment to write down how ComfyUI ended
 class ComfyProcess:
     """Looks at the three files start.sh keeps. Without them ComfyUI is somebody else's, and nothing is known of it."""
 
-    def __init__(self, pid_file: Path, exit_file: Path, log_file: Path) -> None:
+    def __init__(self, pid_file: Path, exit_file: Path, log_file: Path, *, quote_log: bool = True) -> None:
+        self._quote_log = quote_log
         self._pid_file = pid_file
         self._exit_file = exit_file
         self._log_file = log_file
 
     @classmethod
-    def in_dir(cls, run_dir: Path) -> "ComfyProcess":
-        """The process of the start.sh whose COMFY_RUN_DIR this is."""
-        return cls(run_dir / "comfyui.pid", run_dir / "comfyui.exit", run_dir / "comfyui.log")
+    def in_dir(cls, run_dir: Path, *, quote_log: bool = True) -> "ComfyProcess":
+        """The process of the start.sh whose COMFY_RUN_DIR this is. Without `quote_log` reports hold no log lines."""
+        return cls(run_dir / "comfyui.pid", run_dir / "comfyui.exit", run_dir / "comfyui.log", quote_log=quote_log)
 
     def supervised(self) -> bool:
         """Whether start.sh runs (or ran, or gave up) a ComfyUI here."""
@@ -99,7 +100,7 @@ class ComfyProcess:
         running = record is None and alive is True
         latest = running or alive is not True
         life = last_life(log_text, latest=latest) if log_text is not None else self._read_life(latest, record)
-        return examine(life, record, running=running, last_node=last_node)
+        return examine(life, record, running=running, last_node=last_node, quote=self._quote_log)
 
     def _read_life(self, latest: bool, record: ExitRecord | None) -> str:
         """One process's part of the log; of a dead one with its last words, which may still be on their way."""
@@ -147,7 +148,6 @@ def exit_record(data: dict[str, Any]) -> ExitRecord:
         reason=str(data.get("reason") or ""),
         came_up=data.get("came_up") is not False,
         gave_up=data.get("gave_up") is True,
-        restarts=number("restarts") or 0,
         oom_kills=(number("oom_kill_after") or 0) - (number("oom_kill_before") or 0),
     )
 

@@ -1,4 +1,4 @@
-"""How far a prompt has come, told from its events: nodes done, the current node's bar, percent of the graph."""
+"""How far a prompt has come, told from its events: nodes done, percent of the graph."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -17,14 +17,11 @@ from .events import (
 
 @dataclass(frozen=True, slots=True)
 class ProgressReading:
-    """`percent` is 0 to 100 and never goes back. `step` of `steps` is the bar of `node_id`, 0 of 0 without one."""
+    """`percent` is 0 to 100 and never goes back."""
 
     percent: float
     nodes_done: int
     nodes_total: int
-    node_id: str | None
-    step: float
-    steps: float
 
 
 class ProgressMeter:
@@ -36,9 +33,6 @@ class ProgressMeter:
         self._bars: dict[str, float] = {}
         self._states_come = False
         self._running: str | None = None
-        self._node_id: str | None = None
-        self._step = 0.0
-        self._steps = 0.0
         self._percent = 0.0
 
     def note(self, event: ComfyEvent) -> ProgressReading | None:
@@ -61,14 +55,7 @@ class ProgressMeter:
 
     def reading(self) -> ProgressReading:
         """The present state."""
-        return ProgressReading(
-            self._percent,
-            len(self._done & self._nodes),
-            len(self._nodes),
-            self._node_id,
-            self._step,
-            self._steps,
-        )
+        return ProgressReading(self._percent, len(self._done & self._nodes), len(self._nodes))
 
     def _advance(self) -> ProgressReading:
         done = self._done & self._nodes
@@ -82,11 +69,9 @@ class ProgressMeter:
         if self._running and not self._states_come:
             self._done.add(self._running)
         self._running = event.node_id
-        self._node_id, self._step, self._steps = event.display_id, 0.0, 0.0
 
     def _bar(self, node_id: str, value: float, maximum: float) -> None:
         if maximum > 0:
-            self._node_id, self._step, self._steps = node_id, value, maximum
             self._bars[node_id] = min(1.0, max(0.0, value / maximum))
 
     def _states(self, event: ProgressState) -> None:

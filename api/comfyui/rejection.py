@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import Detail, PromptRejected
+from ..ordering import natural_key
 from .choices import nearest
 from .findings import Lookup, NodeError, Nodes, as_mapping
-from .wording import natural_key, presentable
+from .wording import presentable
 
 _NO_CLASS = re.compile(r"node '?(.+?)'? (?:does not exist|not found)")
 _NODE_ID = re.compile(r"#([^'\s]+)")
@@ -54,7 +55,9 @@ def _of_nodes(node_errors: Mapping[str, Any], nodes: Nodes) -> Iterator[Detail]:
     for node_id in sorted(node_errors, key=natural_key):
         node = as_mapping(node_errors[node_id])
         class_type = str(node.get("class_type") or nodes.class_of(node_id))
-        errors = (NodeError.read(node_id, class_type, as_mapping(item)) for item in node.get("errors") or ())
+        found = node.get("errors")
+        found = found if isinstance(found, list) else []
+        errors = (NodeError.read(node_id, class_type, as_mapping(item)) for item in found)
         details = [error.detail(nodes) for error in errors]
         yield from sorted(details, key=lambda detail: (detail.get("field", ""), detail["message"]))
 

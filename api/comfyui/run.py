@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ..errors import ComfyError, Detail
+from ..errors import ComfyError, Detail, ExecutionInterrupted, InvalidInput
 from ..ids import PromptId
 from .client import ComfyClient
+from .cutoff import Cutoff
 from .events import ComfyEvent, PromptAccepted
 from .follow import Follower
 from .history import HistoryEntry, Verdict
@@ -17,12 +18,14 @@ from .stop import Stopped, stop_prompt
 from .stream import ComfyStream
 from .submit import PromptBody, Submitter
 from .subscription import Subscription
+from .worker_thread import Look, WorkerThread
 
 
 class End(StrEnum):
-    """How a run ended for the caller."""
+    """How a run ended for the caller. RECALLED: taken out of the queue before it began, and sure never to run."""
 
     FINISHED = "finished"
+    RECALLED = "recalled"
     CANCELLED = "cancelled"
     TIMED_OUT = "timed out"
 
@@ -53,22 +56,46 @@ def run_prompt(
     emit: Callable[[ComfyEvent], None],
     cancel: Cancel,
     limits: RunLimits | None = None,
+    worker: WorkerThread | None = None,
     resume: bool = False,
     accept_partial: bool = False,
+    recall: Cancel | None = None,
+    is_given_up: Callable[[], bool] = lambda: False,
 ) -> RunEnd:
     """Run the prompt to its end. `prompt_id` is a lowercase uuid4 of the caller's making, used for nothing else.
 
     With `resume` it is not submitted, but looked up first: it was, before a crash of the caller. `accept_partial` lets
-    a workflow run of which ComfyUI validated only some outputs; else that is a PromptRejected. The history entry
-    stays: delete it once the outputs are fetched. `emit` is called in this thread.
+    a workflow run of which ComfyUI validated only some outputs; else that is a PromptRejected. `worker` helps to find
+    a wedged ComfyUI on this machine. The history entry stays: delete it once the outputs are fetched. `emit` is called
+    in this thread; when it raises, the prompt is stopped. `recall` asks that the prompt be taken back unless it has
+    begun. Where `is_given_up` says that this ComfyUI is out of reach, a cancelled prompt is left as it is.
 
     Raises PromptRejected, InvalidWorkflow, InputTooLarge; ExecutionInterrupted when taken from the queue by others;
     PromptLost, ComfyUnreachable, ComfyProtocolError, ComfyWedged.
     """
-    run = _Run(client, stream, prompt_id, limits=limits or RunLimits(), emit=emit, cancel=cancel)
+    worker = worker or WorkerThread(lambda: None)
+    run = _Run(
+        client,
+        stream,
+        prompt_id,
+        limits=limits or RunLimits(),
+        worker=worker,
+        emit=emit,
+        cancel=cancel,
+        recall=recall,
+        is_given_up=is_given_up,
+    )
     with stream.subscribe(prompt_id) as mailbox:
         cancel.on_cancel(mailbox.wake)
-        return run.resumed(mailbox) if resume else run.submitted(body, mailbox, accept_partial=accept_partial)
+        if recall:
+            recall.on_cancel(mailbox.wake)
+        try:
+            return run.resumed(mailbox) if resume else run.submitted(body, mailbox, accept_partial=accept_partial)
+        except (ComfyError, ExecutionInterrupted, InvalidInput):
+            raise
+        except BaseException:
+            run.abandon(mailbox)
+            raise
 
 
 class _Run:
@@ -79,24 +106,33 @@ class _Run:
         prompt_id: PromptId,
         *,
         limits: RunLimits,
+        worker: WorkerThread,
         emit: Callable[[ComfyEvent], None],
         cancel: Cancel,
+        recall: Cancel | None,
+        is_given_up: Callable[[], bool],
     ) -> None:
         self._client = client
+        self._recall = recall
+        self._is_given_up = is_given_up
+        # What a cancel does not end is the stopping that follows it.
+        self._cut_client = client.cut_by(Cutoff(cancel))
+        self._cancel = cancel
         self._stream = stream
         self._prompt_id = prompt_id
         self._limits = limits
+        self._worker = worker
         self._emit = emit
         self._stop = StopSignal(cancel, limits.timeout_s)
         self._outage = Outage(limits.outage_grace_s)
 
     def resumed(self, mailbox: Subscription) -> RunEnd:
         self._stream.ensure_connected(0)
-        return self._follow(mailbox, submitted_at_s=None)
+        return self._follow(mailbox, submitted_at_s=None, threads=None)
 
     def submitted(self, body: PromptBody, mailbox: Subscription, *, accept_partial: bool) -> RunEnd:
         submitter = Submitter(
-            self._client,
+            self._cut_client,
             body,
             self._prompt_id,
             self._stream.client_id,
@@ -106,7 +142,8 @@ class _Run:
             patience_s=self._limits.outage_grace_s,
         )
         # Events sent before the socket is registered go nowhere: connect first.
-        self._stream.ensure_connected(self._limits.connect_s)
+        self._stream.ensure_connected(self._limits.connect_s, self._cancel)
+        threads = self._worker.before_run()
         before_s = time.monotonic()
         if self._stop.reason or (accepted := submitter.submit()) is None:
             return RunEnd(_ENDS[self._stop.reason or StopReason.CANCELLED])
@@ -114,13 +151,26 @@ class _Run:
             self._reject(accepted.dropped, mailbox)
         self._emit(PromptAccepted(accepted.number))
         dropped = accepted.dropped.details if accepted.dropped else ()
-        return self._follow(mailbox, submitted_at_s=before_s, dropped=dropped)
+        end = self._follow(mailbox, submitted_at_s=before_s, threads=threads, dropped=dropped)
+        if end.entry:
+            self._worker.after_run(threads)
+        return end
+
+    def abandon(self, mailbox: Subscription) -> None:
+        """Leave no prompt running that nobody waits for."""
+        if not self._is_given_up() and self._stop_prompt(mailbox).entry:
+            self._forget()
 
     def _follow(
-        self, mailbox: Subscription, *, submitted_at_s: float | None, dropped: tuple[Detail, ...] = ()
+        self,
+        mailbox: Subscription,
+        *,
+        submitted_at_s: float | None,
+        threads: Look | None,
+        dropped: tuple[Detail, ...] = (),
     ) -> RunEnd:
         follower = Follower(
-            self._client,
+            self._cut_client,
             self._stream,
             mailbox,
             self._prompt_id,
@@ -128,18 +178,25 @@ class _Run:
             stop=self._stop,
             outage=self._outage,
             limits=self._limits,
+            worker=self._worker,
+            threads=threads,
             submitted_at_s=submitted_at_s,
+            recall=self._recall,
         )
         entry = follower.follow()
         if entry:
             return RunEnd(End.FINISHED, entry, dropped=dropped)
+        if follower.recalled:
+            return RunEnd(End.RECALLED)
         return self._stopped(mailbox, dropped)
 
     def _stopped(self, mailbox: Subscription, dropped: tuple[Detail, ...]) -> RunEnd:
         reason = self._stop.reason or StopReason.CANCELLED
+        if self._is_given_up():
+            return RunEnd(_ENDS[reason])
         stopped = self._stop_prompt(mailbox)
         entry = stopped.entry
-        if entry and reason is StopReason.TIMED_OUT and entry.verdict is Verdict.SUCCESS:
+        if entry and reason is StopReason.TIMED_OUT and entry.verdict is not Verdict.INTERRUPTED:
             return RunEnd(End.FINISHED, entry, dropped=dropped)  # it was quicker than the stop
         if entry:
             self._forget()
@@ -147,8 +204,7 @@ class _Run:
 
     def _reject(self, rejection: Rejection, mailbox: Subscription) -> None:
         """Half a graph is running already: stop it, nobody will fetch it."""
-        if self._stop_prompt(mailbox).entry:
-            self._forget()
+        self.abandon(mailbox)
         raise rejection.error()
 
     def _stop_prompt(self, mailbox: Subscription) -> Stopped:

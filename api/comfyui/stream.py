@@ -13,6 +13,7 @@ from ..errors import ComfyUnreachable
 from ..ids import PromptId
 from ..logs import get_logger
 from .events import ExecutionStarted, Hint, HintKind, LookNow, Message, NodeExecuting, parse_binary, parse_text
+from .limits import Cancel
 from .subscription import Subscription
 from .wire import Frame, Wire
 
@@ -23,6 +24,8 @@ _SUSPECT_AT_MOST_EVERY_S = 5.0
 # Time for the server to finish with the old connection before the client id is registered anew (see Wire.close).
 _SETTLE_S = 0.05
 _TYPE = re.compile(rb'"type": ?"(\w+)"')
+_REMAINING = re.compile(rb'"queue_remaining": ?(\d+)')
+_STATUS_BYTES = 200
 
 log = get_logger()
 
@@ -31,7 +34,8 @@ class ComfyStream:
     """Events of one ComfyUI for one client id. Never have two with the same id: the second takes all events.
 
     Reconnects by itself: at once, then with growing pauses up to `reconnect_delay_s`, `reconnect_attempts` times;
-    after that once a minute and whenever `ensure_connected` is called.
+    after that once a minute and whenever `ensure_connected` is called. `queue_remaining` is how many prompts, running
+    ones included, ComfyUI last said it has.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class ComfyStream:
         self._losses = 0
         self._suspected_at = float("-inf")
         self._heard_at = float("-inf")
+        self.queue_remaining: int | None = None
         self._routes: Mapping[str, Subscription] = {}
         self._current: str | None = None
 
@@ -80,10 +85,12 @@ class ComfyStream:
         """Whether any frame arrived after `moment_s` (of time.monotonic). Each submit makes the server send some."""
         return self._heard_at >= moment_s
 
-    def ensure_connected(self, timeout_s: float) -> bool:
-        """Have the socket open; gives up after `timeout_s` seconds or one failed try. With 0 it only asks for it."""
+    def ensure_connected(self, timeout_s: float, cancel: Cancel | None = None) -> bool:
+        """Have the socket open; gives up after `timeout_s` seconds, one failed try or a cancel. With 0 it only asks."""
         if self._connected:
             return True
+        if cancel:
+            cancel.on_cancel(self._notify)
         with self._changed:
             if self._closing:
                 return False
@@ -92,7 +99,13 @@ class ComfyStream:
             self._changed.notify_all()
             failed_before = self._failed_ever
             self._changed.wait_for(
-                lambda: self._connected or self._closing or self._failed_ever > failed_before, timeout_s
+                lambda: (
+                    self._connected
+                    or self._closing
+                    or self._failed_ever > failed_before
+                    or (cancel is not None and cancel.is_set())
+                ),
+                timeout_s,
             )
             return self._connected
 
@@ -131,22 +144,33 @@ class ComfyStream:
         if thread and thread is not threading.current_thread():
             thread.join()
 
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
     def _start(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name=f"comfy-stream-{self.client_id[:8]}", daemon=True)
             self._thread.start()
 
     def _run(self) -> None:
-        while self._wait_for_turn():
-            try:
-                wire = Wire(self._base_url, self.client_id, timeout_s=self._connect_timeout_s, headers=self._headers)
-            except ComfyUnreachable as error:
-                self._note_failure(error)
-                continue
-            try:
-                self._use(wire)
-            finally:
-                wire.close()
+        try:
+            while self._wait_for_turn():
+                self._connect()
+        finally:
+            with self._changed:
+                self._thread = None  # whatever ended it, `ensure_connected` may start another
+
+    def _connect(self) -> None:
+        try:
+            wire = Wire(self._base_url, self.client_id, timeout_s=self._connect_timeout_s, headers=self._headers)
+        except ComfyUnreachable as error:
+            self._note_failure(error)
+            return
+        try:
+            self._use(wire)
+        finally:
+            wire.close()
 
     def _wait_for_turn(self) -> bool:
         with self._changed:
@@ -176,11 +200,13 @@ class ComfyStream:
             self._note_failure(error)
             return
         opened_at = time.monotonic()
-        self._note_connected(first)
-        for frame in wire.frames():
-            self._receive(frame)
-        wire.close()
-        self._note_loss(stable=time.monotonic() - opened_at > _STABLE_AFTER_S)
+        try:
+            self._note_connected(first)
+            for frame in wire.frames():
+                self._receive(frame)
+        finally:
+            wire.close()
+            self._note_loss(stable=time.monotonic() - opened_at > _STABLE_AFTER_S)
 
     def _note_failure(self, error: ComfyUnreachable) -> None:
         with self._changed:
@@ -206,6 +232,7 @@ class ComfyStream:
         with self._changed:
             self._wire = None
             self._connected = False
+            self.queue_remaining = None
             self._losses += 1
             # A server that takes connections and drops them at once shall not be hammered.
             self._failures = 0 if stable else self._failures + 1
@@ -222,6 +249,8 @@ class ComfyStream:
 
     def _receive(self, frame: Frame) -> None:
         self._heard_at = time.monotonic()
+        if len(frame.data) < _STATUS_BYTES and (told := _REMAINING.search(frame.data)):
+            self.queue_remaining = int(told[1])
         if self._trace:
             kind = _TYPE.search(frame.data, 0, 100)
             name = kind[1].decode() if kind and not frame.binary else "binary"

@@ -4,11 +4,13 @@ import ipaddress
 import socket
 from collections.abc import Callable, Sequence
 
-from ..errors import InputUrlRefused
+from ..errors import InputUrlRefused, InvalidSettings
 
 Lookup = Callable[[str, int], Sequence[str]]
 _IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_USUAL_PORTS = (80, 443)
+_ANY_PORT = 0
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 # Beyond what every patch level of Python 3.11 counts as not global.
 _INTERNAL = tuple(
@@ -31,7 +33,10 @@ def system_lookup(host: str, port: int) -> list[str]:
 
 
 class AddressGuard:
-    """Resolves host names and lets only public addresses through, unless the host is exempt."""
+    """Resolves host names and lets only public addresses through, unless the host is exempt.
+
+    `allowed_hosts` are "host" (its ports 80 and 443), "host:port" or "host:*".
+    """
 
     def __init__(
         self,
@@ -41,7 +46,7 @@ class AddressGuard:
         public: Callable[[str], bool] | None = None,
     ) -> None:
         self._allow_private = allow_private
-        self._allowed_hosts = {host.strip().lower().rstrip(".") for host in allowed_hosts}
+        self._exempt = frozenset().union(*map(_exemptions, allowed_hosts))
         self._lookup = lookup
         self._public = public or is_public
 
@@ -51,13 +56,29 @@ class AddressGuard:
         One address that is not public refuses them all: which one is used would be a matter of luck.
         """
         addresses = list(self._lookup(host, port))
-        exempt = self._allow_private or host.rstrip(".") in self._allowed_hosts
+        name = host.rstrip(".")
+        exempt = self._allow_private or not self._exempt.isdisjoint({(name, port), (name, _ANY_PORT)})
         if not exempt and not all(self._public(address) for address in addresses):
             raise InputUrlRefused(
                 "it leads to a private, local or reserved address, which this worker does not read "
                 "(settings INPUT_URL_ALLOWED_HOSTS, INPUT_URL_ALLOW_PRIVATE)"
             )
         return addresses
+
+
+def _exemptions(entry: str) -> frozenset[tuple[str, int]]:
+    """(host, port) of an entry. Raises InvalidSettings."""
+    entry = entry.strip().lower()
+    # An IPv6 address has colons of its own; with a port it stands in brackets.
+    host, port = entry, ""
+    if entry.startswith("[") or entry.count(":") == 1:
+        host, _, port = entry.rpartition(":") if not entry.endswith("]") else (entry, "", "")
+    name = host.strip("[]").rstrip(".")
+    if port == "*":
+        return frozenset({(name, _ANY_PORT)})
+    if port and not (port.isdecimal() and 0 < int(port) < 65_536):
+        raise InvalidSettings(f"{entry!r} is no allowed host: write host, host:port or host:* for every port.")
+    return frozenset((name, number) for number in ([int(port)] if port else _USUAL_PORTS))
 
 
 def is_public(address: str) -> bool:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import tenacity
 
-from ..errors import InputUnavailable, InputUrlRefused
+from ..errors import InputNotFound, InputUnavailable, InputUrlRefused
 from ..jobs.cancel import CancelToken
 from .addresses import AddressGuard
+from .deadline import Deadline
 from .findings import url_refused, url_unavailable
 from .policy import InputPolicy
 from .spool import SizeLimit, Spool
@@ -20,11 +21,13 @@ from .web_address import WebAddress
 
 _CHUNK_BYTES = 256 * 1024
 _REDIRECTS = {301, 302, 303, 307, 308}
+# Request timeout, too early, too many requests.
+_PASSING = {408, 425, 429}
 _MAX_WAIT_S = 5.0
 _HEADERS = {"User-Agent": "comfyui-worker", "Accept": "*/*", "Accept-Encoding": "identity", "Connection": "close"}
 
 
-class _Temporary(InputUnavailable):
+class Temporary(InputUnavailable):
     """Worth another try."""
 
 
@@ -44,22 +47,30 @@ class Downloader:
         self._guard = guard
         self._tls = tls
 
-    def fetch(self, url: str, path: Path, limit: SizeLimit, cancel: CancelToken) -> Fetched:
+    def fetch(
+        self, url: str, path: Path, limit: SizeLimit, cancel: CancelToken, deadline: Deadline | None = None
+    ) -> Fetched:
         """Write the file to `path`. Raises InputUrlRefused, InputUnavailable, InputTooLarge or DiskFull."""
         shown = "the URL"
         try:
             address = WebAddress.parse(url)
             shown = address.shown
-            with Cutoff(cancel, self._policy.timeout_s) as cutoff:
+            with self._cutoff(cancel, deadline) as cutoff:
                 return self._with_retries(cutoff)(self._attempt, address, path, limit, cutoff)
         except InputUrlRefused as error:
             raise url_refused(limit.field, f"{shown} is refused: {error.message}") from error
         except InputUnavailable as error:
-            raise url_unavailable(limit.field, f"could not read {shown}: {error.message}") from error
+            raise url_unavailable(limit.field, error, f"could not read {shown}: {error.message}") from error
+
+    def _cutoff(self, cancel: CancelToken, deadline: Deadline | None) -> Cutoff:
+        left_s = deadline.left_s() if deadline else self._policy.timeout_s
+        if deadline and left_s < self._policy.timeout_s:
+            return Cutoff(cancel, left_s, deadline.overdue)
+        return Cutoff(cancel, self._policy.timeout_s)
 
     def _with_retries(self, cutoff: Cutoff) -> tenacity.Retrying:
         return tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(_Temporary),
+            retry=tenacity.retry_if_exception_type(Temporary),
             stop=tenacity.stop_after_attempt(self._policy.attempts),
             wait=tenacity.wait_exponential(multiplier=self._policy.retry_wait_s, max=_MAX_WAIT_S),
             sleep=cutoff.pause,
@@ -73,7 +84,7 @@ class Downloader:
                 found = self._visit(address, path, limit, cutoff)
             except (OSError, http.client.HTTPException) as error:
                 cutoff.raise_if_ended()
-                raise _translated(error) from error
+                raise translated(error) from error
             # A socket that was shut looks like the end of the file.
             cutoff.raise_if_ended()
             if isinstance(found, Fetched):
@@ -88,7 +99,7 @@ class Downloader:
             try:
                 connection.request("GET", address.target, headers=headers)
                 with connection.getresponse() as answer:
-                    return _redirect_of(answer) or _save(answer, path, limit)
+                    return redirect_of(answer) or _save(answer, path, limit)
             finally:
                 cutoff.watch(None)
 
@@ -104,15 +115,17 @@ class Downloader:
         )
 
 
-def _redirect_of(answer: http.client.HTTPResponse) -> str | None:
+def redirect_of(answer: http.client.HTTPResponse) -> str | None:
     """Where the answer leads; None when it is the file. Raises InputUnavailable for every other answer."""
     status = answer.status
     if status in _REDIRECTS:
         if location := answer.getheader("Location"):
             return location
         raise InputUnavailable(f"it answered {status} without saying where to go")
-    if status >= 500 or status in (408, 429):
-        raise _Temporary(f"it answered HTTP {status}")
+    if status >= 500 or status in _PASSING:
+        raise Temporary(f"it answered HTTP {status}")
+    if status >= 400:
+        raise InputNotFound(f"it answered HTTP {status}")
     if not 200 <= status < 300:
         raise InputUnavailable(f"it answered HTTP {status}")
     return None
@@ -127,17 +140,18 @@ def _save(answer: http.client.HTTPResponse, path: Path, limit: SizeLimit) -> Fet
         while chunk := answer.read(_CHUNK_BYTES):
             spool.write(chunk)
     if expected is not None and spool.size_bytes != expected:
-        raise _Temporary(f"it broke off after {spool.size_bytes:,} of {expected:,} bytes")
+        raise Temporary(f"it broke off after {spool.size_bytes:,} of {expected:,} bytes")
     return Fetched(spool, (answer.getheader("Content-Type") or "").partition(";")[0].strip().lower())
 
 
-def _translated(error: OSError | http.client.HTTPException) -> InputUnavailable:
+def translated(error: OSError | http.client.HTTPException) -> InputUnavailable:
+    """What a failing connection means to whoever wanted the file."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return InputUnavailable("its TLS certificate cannot be trusted")
     if isinstance(error, socket.gaierror):
-        return _Temporary("its host name cannot be resolved")
+        return Temporary("its host name cannot be resolved")
     if isinstance(error, TimeoutError):
-        return _Temporary("it did not answer in time")
+        return Temporary("it did not answer in time")
     if isinstance(error, http.client.HTTPException) and not isinstance(error, OSError):
-        return _Temporary("it does not answer as HTTP does")
-    return _Temporary(f"no connection ({type(error).__name__})")
+        return Temporary("it does not answer as HTTP does")
+    return Temporary(f"no connection ({type(error).__name__})")

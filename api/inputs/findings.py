@@ -1,6 +1,6 @@
 """The errors about one input file. Each message begins with the file's place in the job's input."""
 
-from ..errors import Detail, InputTooLarge, InputUnavailable, InputUrlRefused, InvalidInputFile
+from ..errors import Detail, InputNotFound, InputTooLarge, InputUnavailable, InputUrlRefused, InvalidInputFile
 
 
 def not_usable(field: str, reason: str, code: str) -> InvalidInputFile:
@@ -21,10 +21,11 @@ def url_refused(field: str, reason: str) -> InputUrlRefused:
     return InputUrlRefused(detail["message"], [detail])
 
 
-def url_unavailable(field: str, reason: str) -> InputUnavailable:
-    """The URL could not be read."""
+def url_unavailable(field: str, error: InputUnavailable, reason: str) -> InputUnavailable:
+    """The URL could not be read: `error`, told of its field."""
     detail = _detail(field, reason, "url_unavailable")
-    return InputUnavailable(detail["message"], [detail])
+    kind = InputNotFound if isinstance(error, InputNotFound) else InputUnavailable
+    return kind(detail["message"], [detail])
 
 
 def _detail(field: str, reason: str, code: str) -> Detail:

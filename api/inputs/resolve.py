@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -12,9 +12,11 @@ from ..jobs.ports import InputFile
 from ..jobs.quoting import listed, quote
 from ..jobs.request import ImageSpec
 from .addresses import AddressGuard, Lookup, system_lookup
+from .deadline import Deadline
 from .decode import decode, inline, url_scheme
 from .download import Downloader
 from .findings import not_usable, url_refused, url_unavailable
+from .formats import check_format
 from .media import check_media
 from .policy import InputPolicy
 from .spool import SizeLimit, Spool
@@ -25,6 +27,15 @@ _CHUNK_BYTES = 1024 * 1024
 NOTHING: Mapping[str, Path] = MappingProxyType({})
 
 OpenS3 = Callable[[str, str], Iterator[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """What holds for all sources of one job."""
+
+    cancel: CancelToken
+    held: Mapping[str, Path]
+    deadline: Deadline
 
 
 class InputResolver:
@@ -49,10 +60,11 @@ class InputResolver:
         by_hash: dict[str, Path] = {}
         refused: list[InvalidInput] = []
         left = self._policy.max_total_bytes
+        origin = _Origin(cancel, held, Deadline(self._policy.total_timeout_s))
         for index, spec in enumerate(specs):
             cancel.raise_if_set()
             try:
-                file = self._resolve_one(spec, workdir / f"input-{index}", left, cancel, held)
+                file = self._resolve_one(spec, workdir / f"input-{index}", left, origin)
                 _check_same(spec, file, files.get(spec.name))
             except InvalidInput as error:
                 refused.append(error)
@@ -63,22 +75,50 @@ class InputResolver:
             raise _joined(refused)
         return tuple(files.values())
 
-    def _resolve_one(
-        self, spec: ImageSpec, path: Path, left: int, cancel: CancelToken, held: Mapping[str, Path]
-    ) -> InputFile:
+    def keep(self, spec: ImageSpec, path: Path) -> bool:
+        """Write a source that holds its content to `path`, checked; False when it is a URL and has to be fetched.
+
+        Raises an InvalidInput.
+        """
+        if url_scheme(spec.source) is not None:
+            return False
+        origin = _Origin(CancelToken(), NOTHING, Deadline(self._policy.total_timeout_s))
+        self._resolve_one(spec, path, self._policy.max_total_bytes, origin)
+        return True
+
+    def check(self, spec: ImageSpec, path: Path) -> None:
+        """Hold a local file against what applies to the source it stands for. Raises an InvalidInput."""
+        limit = self._limit(spec, self._policy.max_total_bytes)
+        limit.check(path.stat().st_size)
+        self._checked_type(spec, path, "", CancelToken())
+
+    def _limit(self, spec: ImageSpec, left: int) -> SizeLimit:
+        """The narrowest of the limits on one file."""
         field = f"{spec.field}.image"
-        per_file = self._policy.max_file_bytes
-        limit = SizeLimit(field, per_file, "MAX_INPUT_FILE_MB")
-        if left < per_file:
-            limit = SizeLimit(field, left, "MAX_INPUT_TOTAL_MB")
-        if spec.source in held:
-            spool, declared = _copied(held[spec.source], path, limit), ""
+        limits = [
+            SizeLimit(field, self._policy.max_file_bytes, "MAX_INPUT_FILE_MB"),
+            SizeLimit(field, left, "MAX_INPUT_TOTAL_MB"),
+        ]
+        if spec.max_bytes is not None:
+            limits.append(SizeLimit(field, spec.max_bytes, ""))
+        return min(limits, key=lambda limit: limit.max_bytes)
+
+    def _checked_type(self, spec: ImageSpec, path: Path, declared: str, cancel: CancelToken) -> str:
+        field = f"{spec.field}.image"
+        if spec.formats is not None:
+            check_format(path, spec.formats, field)
+        return check_media(path, spec.name, declared, self._policy.max_pixels, field, cancel)
+
+    def _resolve_one(self, spec: ImageSpec, path: Path, left: int, origin: "_Origin") -> InputFile:
+        limit = self._limit(spec, left)
+        if spec.source in origin.held:
+            spool, declared = _copied(origin.held[spec.source], path, limit), ""
         else:
-            spool, declared = self._written(spec.source, path, limit, cancel)
-        mime_type = check_media(path, spec.name, declared, self._policy.max_pixels, field, cancel)
+            spool, declared = self._written(spec.source, path, limit, origin)
+        mime_type = self._checked_type(spec, path, declared, origin.cancel)
         return InputFile(spec.name, path, mime_type, spool.size_bytes, spool.sha256)
 
-    def _written(self, source: str, path: Path, limit: SizeLimit, cancel: CancelToken) -> tuple[Spool, str]:
+    def _written(self, source: str, path: Path, limit: SizeLimit, origin: "_Origin") -> tuple[Spool, str]:
         scheme = url_scheme(source)
         if scheme is None:
             content = inline(source, limit.field)
@@ -88,13 +128,13 @@ class InputResolver:
         if not self._policy.urls:
             raise url_refused(limit.field, "this worker takes no URLs (setting INPUT_URLS); send the content as base64")
         if scheme == "s3":
-            return self._from_s3(source.strip(), path, limit, cancel), ""
-        fetched = self._downloader.fetch(source, path, limit, cancel)
+            return self._from_s3(source.strip(), path, limit, origin), ""
+        fetched = self._downloader.fetch(source, path, limit, origin.cancel, origin.deadline)
         if not fetched.spool.size_bytes:
             raise not_usable(limit.field, "the file behind the URL is empty", "empty_file")
         return fetched.spool, fetched.media_type
 
-    def _from_s3(self, url: str, path: Path, limit: SizeLimit, cancel: CancelToken) -> Spool:
+    def _from_s3(self, url: str, path: Path, limit: SizeLimit, origin: "_Origin") -> Spool:
         bucket, _, key = url.partition("://")[2].partition("/")
         if not (bucket and key):
             raise url_refused(limit.field, "an s3 URL must look like s3://bucket/key")
@@ -105,12 +145,13 @@ class InputResolver:
         try:
             with Spool(path, limit) as spool, contextlib.closing(_chunks(self._open_s3, bucket, key)) as chunks:
                 for chunk in chunks:
-                    cancel.raise_if_set()
+                    origin.cancel.raise_if_set()
+                    origin.deadline.left_s()
                     spool.write(chunk)
         except InputUrlRefused as error:
             raise url_refused(limit.field, error.message) from error
         except InputUnavailable as error:
-            raise url_unavailable(limit.field, error.message) from error
+            raise url_unavailable(limit.field, error, error.message) from error
         if not spool.size_bytes:
             raise not_usable(limit.field, "the object behind the URL is empty", "empty_file")
         return spool

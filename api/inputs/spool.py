@@ -1,21 +1,19 @@
 """An input file while it is written: counted, hashed, and stopped at its limit."""
 
-import errno
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from ..errors import DiskFull, InternalError, WorkerError
+from ..errors import InternalError, WorkerError
+from ..jobs.files import disk_full
 from .findings import too_large
-
-_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
 @dataclass(frozen=True, slots=True)
 class SizeLimit:
-    """How large the file in `field` may be, and which setting says so."""
+    """How large the file in `field` may be, and which setting says so; an empty one when the job itself does."""
 
     field: str
     max_bytes: int
@@ -28,7 +26,8 @@ class SizeLimit:
                 reason = "with it the files of the job are together too large"
             else:
                 reason = f"the file is larger than {self.max_bytes:,} bytes"
-            raise too_large(self.field, f"{reason} (setting {self.setting})")
+            setting = f" (setting {self.setting})" if self.setting else ""
+            raise too_large(self.field, f"{reason}{setting}")
 
 
 class Spool:
@@ -81,6 +80,5 @@ class Spool:
 
 def disk_error(error: OSError) -> WorkerError:
     """What to raise when the worker's own disk fails."""
-    if error.errno in _FULL:
-        return DiskFull("The worker's disk is full: no space for the input files. Free some below WORK_DIR.")
-    return InternalError("The worker cannot write its scratch folder (setting WORK_DIR).")
+    cannot_write = InternalError("The worker cannot write its scratch folder (setting WORK_DIR).")
+    return disk_full(error, "write the input files below WORK_DIR") or cannot_write

@@ -17,9 +17,9 @@ from ..jobs.cancel import CancelToken
 class Cutoff:
     """Shuts the socket of a transfer when the job is cancelled or the time is over, whatever the transfer waits for."""
 
-    def __init__(self, cancel: CancelToken, timeout_s: float) -> None:
+    def __init__(self, cancel: CancelToken, timeout_s: float, overdue: str | None = None) -> None:
         self._cancel = cancel
-        self._timeout_s = timeout_s
+        self._overdue = overdue or f"it took longer than {timeout_s:g} s (setting INPUT_URL_TIMEOUT_S)"
         self._expired = False
         self._ended = threading.Event()
         self._lock = threading.Lock()
@@ -52,7 +52,7 @@ class Cutoff:
         """Raise the reason of the cancel, or InputUnavailable when the time is over."""
         self._cancel.raise_if_set()
         if self._expired:
-            raise InputUnavailable(f"it took longer than {self._timeout_s:g} s (setting INPUT_URL_TIMEOUT_S)")
+            raise InputUnavailable(self._overdue)
 
     def _expire(self) -> None:
         self._expired = True

@@ -22,6 +22,11 @@ class PromptQueued:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptStarted:
+    """ComfyUI has taken the prompt from its queue: from here on it may be what ComfyUI dies of."""
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStarted:
     """ComfyUI began to execute a node."""
 
@@ -76,6 +81,7 @@ class StageFinished:
 JobEvent = (
     PromptAssigned
     | PromptQueued
+    | PromptStarted
     | NodeStarted
     | StepReached
     | ProgressMade

@@ -10,14 +10,19 @@ from ..errors import DiskFull
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
+def disk_full(error: OSError, doing: str) -> DiskFull | None:
+    """The error for what ran out of space, quota or file size while `doing`; None when it failed otherwise."""
+    if error.errno not in _FULL:
+        return None
+    return DiskFull(f"No space left to {doing} ({error.strerror}): free some, or use a larger disk.")
+
+
 @contextmanager
 def translated_disk_errors(path: Path) -> Iterator[None]:
     """Raise DiskFull, naming the folder, when the block runs out of space, quota or file size; other errors pass."""
     try:
         yield
     except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise DiskFull(
-            f"No space left in {path.parent} ({error.strerror}). Free some, or point WORK_DIR at a larger disk."
-        ) from error
+        if full := disk_full(error, f"write in {path.parent}"):
+            raise full from error
+        raise

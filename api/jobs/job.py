@@ -85,6 +85,10 @@ def rank_of(priority: Priority, arrived_at: float, ageing_s: float) -> float:
     return arrived_at - priority.weight * ageing_s
 
 
+# Workers are killed for many reasons, and ComfyUI dies under other jobs' prompts: both are no fault of the job.
+_CLAIMS_PER_ATTEMPT = 4
+
+
 @dataclass(frozen=True, slots=True)
 class JobError:
     """Why a job did not succeed, as every surface may show it."""
@@ -145,6 +149,8 @@ class Job:
     labels: Mapping[str, str] = field(default_factory=dict)
     request_path: str | None = None
     result_path: str | None = None
+    # `<hash of the workflow's structure>:<amount of work>`: jobs of one shape take alike long.
+    shape: str | None = None
 
     @property
     def lease(self) -> Lease:
@@ -162,6 +168,11 @@ class Job:
     def is_last_attempt(self) -> bool:
         """Whether a failure of the present attempt is final."""
         return self.attempts >= self.max_attempts
+
+    @property
+    def is_worn_out(self) -> bool:
+        """Whether it was claimed so often, without an attempt being used up, that it must be the reason."""
+        return self.attempt >= _CLAIMS_PER_ATTEMPT * self.max_attempts
 
     def log_context(self) -> dict[str, Any]:
         """The fields a log line about this job carries."""

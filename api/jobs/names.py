@@ -1,6 +1,7 @@
 """Names that callers give to files and jobs, checked and made into names for a disk."""
 
 import hashlib
+import hmac
 import re
 import unicodedata
 
@@ -12,8 +13,7 @@ _UNSEEN = {"Cc", "Cs", "Zl", "Zp"}
 _DRIVE = re.compile(r"[A-Za-z]:")
 # ComfyUI takes these endings off a file name and looks in another folder.
 _ANNOTATION = re.compile(r"\[(?:input|output|temp)\]\s*$")
-_SAFE_FOLDER = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
-_MAX_FOLDER = 64
+_JOB_FOLDER = re.compile(r"job-[0-9a-f]{32}")
 
 
 def fault_of_name(name: str) -> str | None:
@@ -41,13 +41,15 @@ def _fault_of_segments(segments: list[str]) -> str | None:
     return None
 
 
-def folder_of(job_id: JobId) -> str:
-    """A folder name of the job's own: the id where it is harmless, else what is harmless of it and a hash.
+def folder_of(job_id: JobId, key: bytes) -> str:
+    """A folder name of the job's own on ComfyUI, which nobody without the worker's key can tell from the id.
 
-    The tilde keeps the two kinds apart, and lower case those that differ only by case on some file systems.
+    ComfyUI serves every file to every job that knows its path.
     """
-    if len(job_id) <= _MAX_FOLDER and _SAFE_FOLDER.fullmatch(job_id):
-        return job_id
-    digest = hashlib.sha256(job_id.encode("utf-8", "surrogatepass")).hexdigest()[:20]
-    kept = "-".join(re.findall(r"[a-z0-9]+", job_id.lower()))[:40].rstrip("-")
-    return f"{kept or 'job'}~{digest}"
+    message = b"folder\0" + job_id.encode("utf-8", "surrogatepass")
+    return f"job-{hmac.new(key, message, hashlib.sha256).hexdigest()[:32]}"
+
+
+def is_job_folder(name: str) -> bool:
+    """Whether a folder name is one that `folder_of` makes, with whatever key."""
+    return bool(_JOB_FOLDER.fullmatch(name))

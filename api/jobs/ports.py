@@ -33,12 +33,36 @@ class Attempt:
     instance: InstanceName
 
 
+class Seat(Protocol):
+    """Room for one job, taken before the job is: it will not be turned away for want of it."""
+
+    def leave(self) -> None:
+        """Give it back: the job has ended, or there was none. Again is no harm."""
+
+
+class Capacity(Protocol):
+    """Says whether a job can be taken now; the consumer takes none before."""
+
+    def take(self, timeout_s: float) -> Seat | None:
+        """Room for one job, waited for as long at most."""
+
+    def available(self, besides: InstanceName | None = None) -> bool:
+        """Whether there is room now, elsewhere than in `besides`."""
+
+    def most(self) -> int:
+        """How many seats there are at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What a target needs to run one job. The workflow is checked but still carries the caller's names."""
+    """What a target needs to run one job. The workflow is checked but still carries the caller's names.
+
+    `folder` is the job's own, below ComfyUI's input and output folders.
+    """
 
     job_id: JobId
     workflow: Workflow
+    folder: str
     files: tuple[InputFile, ...] = ()
     comfy_org_api_key: str | None = None
     extra_pnginfo: Mapping[str, Any] = field(default_factory=dict)
@@ -48,6 +72,7 @@ class RunRequest:
     facts: bool = False
     timeout_s: float | None = None
     resume: Attempt | None = None
+    seat: Seat | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,21 +154,31 @@ class OutputSink(Protocol):
         """Hand one file over. Raises DeliveryFailed (or a child) when it cannot."""
 
 
+class Bucket(Protocol):
+    """Object storage: like a sink, but a put may take long enough to be worth cutting."""
+
+    def put(self, job_id: JobId, file: OutputFile, cancel: CancelToken) -> Delivered:
+        """Hand one file over. Raises DeliveryFailed (or a child), or the reason of the cancel."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """What the mode that runs a job holds for it: nothing in serverless, its spool in HTTP API mode.
 
     `inline` takes the place of the sink that puts base64 into the result, `held` are the local files behind sources
-    only the host can have written, and `resume` is the prompt an earlier worker submitted.
+    only the host can have written, and `resume` is the prompt an earlier worker submitted. `archive` gets a copy of
+    every output, wherever else it goes. `seat` is the room it has taken for the job.
     """
 
     inline: OutputSink | None = None
+    archive: OutputSink | None = None
     held: Mapping[str, Path] = field(default_factory=dict)
     resume: Attempt | None = None
+    seat: Seat | None = None
 
 
 class S3SinkFactory(Protocol):
     """Makes the sink for the bucket a request brings along."""
 
-    def __call__(self, config: S3Config) -> OutputSink:
+    def __call__(self, config: S3Config) -> Bucket:
         """Raises InvalidInput when the configuration cannot be used."""

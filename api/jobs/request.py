@@ -10,12 +10,12 @@ from pydantic import ValidationError
 
 from ..errors import Detail, InvalidInput
 from ..ids import JobId
-from .names import folder_of
+from .misspelled import misspelled
 from .quoting import kind_of, listed
 from .request_fields import EnvelopeFields, ImageFields, InputFields, S3Fields
 from .request_findings import findings, invalid, too_large
 
-__all__ = ["ImageSpec", "JobRequest", "Limits", "OutputOptions", "S3Config", "folder_of", "parse"]
+__all__ = ["ImageSpec", "JobRequest", "Limits", "OutputOptions", "S3Config", "parse"]
 
 # Base64 is a third longer than its content, line breaks make it a little more.
 _TEXT_PER_BYTE = 1.4
@@ -35,11 +35,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class ImageSpec:
-    """An input file as the caller gave it. `field` is its place in the input, such as "images.0"."""
+    """An input file as the caller gave it. `field` is its place in the input, such as "images.0".
+
+    `max_bytes` and `formats` are limits of its own, beside those of the worker.
+    """
 
     name: str
     source: str = field(repr=False)
     field: str
+    max_bytes: int | None = None
+    formats: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,10 @@ class S3Config:
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """A job whose fields are sound. Its workflow is still raw: the graph and the files are checked next."""
+    """A job whose fields are sound. Its workflow is still raw: the graph and the files are checked next.
+
+    `remarks` are findings that hinder nothing and belong into the result.
+    """
 
     job_id: JobId
     workflow: dict[str, Any] = field(repr=False)
@@ -82,12 +90,14 @@ class JobRequest:
     receipt: bool = False
     timings: bool = False
     previews: bool = False
+    remarks: tuple[Detail, ...] = ()
 
 
 def parse(job: object, limits: Limits) -> JobRequest:
     """Check everything that can be told from the job alone. Raises InvalidInput or InputTooLarge, all findings in it.
 
-    Unknown keys are ignored, as the RunPod worker does. A job without id gets one.
+    Unknown keys are ignored, as the RunPod worker does; one that looks like a field's name is remarked on. A job
+    without id gets one.
     """
     if not isinstance(job, dict):
         raise InvalidInput(f'The job must be an object like {{"input": {{…}}}}, not {kind_of(job)}.')
@@ -100,9 +110,11 @@ def parse(job: object, limits: Limits) -> JobRequest:
         message = f"overrides takes {_MAX_OVERRIDES} keys of {_MAX_OVERRIDE_KEY} characters at most."
         details.append(Detail(field="overrides", code="too_large", message=message))
         fields = None
+    remarks = misspelled(job, raw)
     if envelope is None or fields is None:
+        details += remarks
         raise InvalidInput(listed([detail["message"] for detail in details]), details)
-    return _request(envelope, fields)
+    return _request(envelope, fields, remarks)
 
 
 def _input_of(job: dict[Any, Any], limits: Limits) -> dict[Any, Any]:
@@ -177,7 +189,7 @@ def _validated(model: type[_Fields], raw: dict[Any, Any], details: list[Detail])
     return None
 
 
-def _request(envelope: EnvelopeFields, fields: InputFields) -> JobRequest:
+def _request(envelope: EnvelopeFields, fields: InputFields, remarks: tuple[Detail, ...]) -> JobRequest:
     return JobRequest(
         job_id=JobId(envelope.id or str(uuid.uuid4())),
         workflow=fields.workflow,
@@ -198,11 +210,18 @@ def _request(envelope: EnvelopeFields, fields: InputFields) -> JobRequest:
         receipt=fields.receipt,
         timings=fields.timings,
         previews=fields.previews,
+        remarks=remarks,
     )
 
 
 def _image(index: int, image: ImageFields) -> ImageSpec:
-    return ImageSpec(name=image.name, source=image.image, field=f"images.{index}")
+    return ImageSpec(
+        name=image.name,
+        source=image.image,
+        field=f"images.{index}",
+        max_bytes=image.max_bytes,
+        formats=tuple(image.formats) if image.formats else None,
+    )
 
 
 def _s3(given: S3Fields | None) -> S3Config | None:

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from .json_value import NOT_TEXT, PlainCopier, encodable
 from .names import fault_of_name
@@ -23,6 +23,17 @@ def _file_name(name: str) -> str:
 
 def _lower(value: Any) -> Any:
     return value.strip().lower() if isinstance(value, str) else value
+
+
+def _no_flag(kind: Literal["int_type", "float_type"]) -> BeforeValidator:
+    """Refuses true and false, which pydantic takes for 1 and 0."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, bool):
+            raise PydanticKnownError(kind)
+        return value
+
+    return BeforeValidator(check)
 
 
 def _format_name(value: Any) -> Any:
@@ -76,15 +87,30 @@ class Fields(BaseModel):
 
 
 class ImageFields(Fields):
-    """An entry of `images`."""
+    """An entry of `images`. `formats` (png, jpeg, mp4 …) are those its content may have, `max_bytes` its size."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"name": "input.png", "image": "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAA"}}
+    )
     name: FileName
     image: Text
+    max_bytes: Annotated[int, Field(gt=0), _no_flag("int_type")] | None = None
+    formats: Annotated[list[Sound], Field(min_length=1)] | None = None
 
 
 class S3Fields(Fields):
     """A bucket of the caller's own; in our spelling or in RunPod's."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "endpoint_url": "https://s3.eu-central-1.amazonaws.com",
+                "access_key_id": "AKIAIOSFODNN7EXAMPLE",
+                "secret_access_key": "secret",
+                "bucket_name": "pictures",
+            }
+        }
+    )
     endpoint_url: Text = Field(validation_alias=AliasChoices("endpoint_url", "endpointUrl"))
     access_key_id: Text = Field(validation_alias=AliasChoices("access_key_id", "accessId"))
     secret_access_key: Text = Field(validation_alias=AliasChoices("secret_access_key", "accessSecret"))
@@ -96,9 +122,10 @@ class S3Fields(Fields):
 class PolicyFields(Fields):
     """What the worker needs of RunPod's `policy`. 0 is no limit."""
 
-    execution_timeout_ms: Annotated[float, Field(ge=0, le=_MAX_TIMEOUT_S * 1000, allow_inf_nan=False)] = Field(
-        0, validation_alias="executionTimeout"
-    )
+    model_config = ConfigDict(json_schema_extra={"example": {"executionTimeout": 600_000}})
+    execution_timeout_ms: Annotated[
+        float, Field(ge=0, le=_MAX_TIMEOUT_S * 1000, allow_inf_nan=False), _no_flag("float_type")
+    ] = Field(0, validation_alias="executionTimeout")
 
 
 class EnvelopeFields(Fields):
@@ -112,6 +139,15 @@ class EnvelopeFields(Fields):
 class InputFields(Fields):
     """The job's `input`."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "workflow": {"6": {"class_type": "CLIPTextEncode", "inputs": {"text": "a cat", "clip": ["4", 1]}}},
+                "images": [{"name": "input.png", "image": "https://example.com/input.png"}],
+                "overrides": {"6.text": "a dog"},
+            }
+        }
+    )
     # Its keys and nodes are checked as a graph, with node ids in the findings.
     workflow: dict[Any, Any] = Field(validation_alias=AliasChoices("workflow", "prompt"))
     images: list[ImageFields] = []
@@ -122,12 +158,14 @@ class InputFields(Fields):
     )
     extra_pnginfo: Annotated[dict[str, Any], AfterValidator(_pnginfo)] = {}
     output_format: OutputFormat | None = None
-    output_quality: Annotated[int, Field(ge=1, le=100)] = 90
+    output_quality: Annotated[int, Field(ge=1, le=100), _no_flag("int_type")] = 90
     metadata: Annotated[Literal["keep", "strip"], Choice] | None = None
     delivery: Annotated[Literal["base64", "s3"], Choice] | None = None
     include_temp: bool = False
     s3: S3Fields | None = None
-    timeout_s: Annotated[float, Field(gt=0, le=_MAX_TIMEOUT_S, allow_inf_nan=False)] | None = None
+    timeout_s: Annotated[float, Field(gt=0, le=_MAX_TIMEOUT_S, allow_inf_nan=False), _no_flag("float_type")] | None = (
+        None
+    )
     receipt: bool = False
     timings: bool = False
     previews: bool = False

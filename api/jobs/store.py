@@ -8,28 +8,8 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import NamedTuple, Protocol
 
-from ..errors import WorkerError
 from ..ids import InstanceName, JobId, PromptId
 from .job import Job, JobError, Lease, Status
-
-
-class StoreUnavailable(WorkerError):
-    """The database is locked, gone or broken right now; nothing was changed."""
-
-    code = "STORE_UNAVAILABLE"
-    retryable = True
-
-
-class StoreOutdated(WorkerError):
-    """The database has another schema version than this release needs."""
-
-    code = "STORE_OUTDATED"
-
-
-class DuplicateJob(WorkerError):
-    """A job of that id is there already."""
-
-    code = "DUPLICATE_JOB"
 
 
 class Idempotency(NamedTuple):
@@ -85,10 +65,14 @@ class Cursor(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs to list. `since` is inclusive, `until` is not; both are about `created_at`."""
+    """Which jobs to list. `since` is inclusive, `until` is not; both are about `created_at`.
+
+    `unnamed`: only those of no named workflow.
+    """
 
     statuses: frozenset[Status] = frozenset()
     workflow_name: str | None = None
+    unnamed: bool = False
     since: float | None = None
     until: float | None = None
 
@@ -104,8 +88,20 @@ class Page:
 class JobStore(Protocol):
     """Where jobs are kept. What is returned is what was committed."""
 
-    def add(self, job: Job, idempotency: Idempotency | None = None, max_queued: int | None = None) -> Added:
-        """Put a queued job in line, durably. The key is reserved in the same transaction, or nothing happens."""
+    def add(
+        self,
+        job: Job,
+        idempotency: Idempotency | None = None,
+        max_queued: int | None = None,
+        durable: bool = True,
+    ) -> Added:
+        """Put a queued job in line. The key is reserved in the same transaction, or nothing happens.
+
+        Not `durable`: it lasts from the next `sync` on, and may be claimed before.
+        """
+
+    def sync(self) -> None:
+        """Make everything written so far last."""
 
     def get(self, job_id: JobId) -> Job | None:
         """The job, or None when there is none of that id."""
@@ -129,7 +125,10 @@ class JobStore(Protocol):
         """Say that the worker lives. None: the lease is void, stop; look at `cancel_requested` in the answer."""
 
     def assign_prompt(self, lease: Lease, prompt_id: PromptId, instance: InstanceName) -> bool:
-        """Note, durably and before the submit, under which id ComfyUI will know the job."""
+        """Note, before the submit, under which id ComfyUI will know the job. Outlives the process, not a power cut.
+
+        A sync in front of every prompt would cost more than running one prompt twice after a power cut.
+        """
 
     def finish(
         self, lease: Lease, status: Status, error: JobError | None = None, result_path: str | None = None
@@ -137,12 +136,24 @@ class JobStore(Protocol):
         """End the job. None when the lease is void: somebody else runs or ran it, nothing was written."""
 
     def release(
-        self, lease: Lease, *, used: bool = False, delay_s: float = 0.0, error: JobError | None = None
+        self,
+        lease: Lease,
+        *,
+        used: bool = False,
+        tried: bool = True,
+        delay_s: float = 0.0,
+        error: JobError | None = None,
     ) -> Job | None:
-        """Hand a running job back; one that was to be cancelled ends as cancelled. `used`: the attempt counts."""
+        """Hand a running job back; one that was to be cancelled ends as cancelled. `used`: the attempt counts.
+
+        Not `tried`: the claim itself does not count, however often it happens. Nobody may write under the lease after.
+        """
 
     def release_stale(self, older_than_s: float, error: JobError | None = None) -> Sequence[Job]:
-        """Requeue running jobs without a heartbeat for so long, or fail them when their attempts are used up."""
+        """Requeue running jobs without a heartbeat for so long, fail those that are worn out.
+
+        A worker's end uses up no attempt: it says little about the job.
+        """
 
     def request_cancel(self, job_id: JobId) -> Job | None:
         """Queued: cancelled at once. Running: canceling, the worker hears of it. Ended: unchanged."""

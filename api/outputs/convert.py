@@ -14,10 +14,11 @@ from PIL import Image, ImageOps, ImageSequence
 from ..errors import Detail
 from ..jobs.ports import OutputFile
 from ..jobs.request import OutputOptions
+from ..pictures import ALL_FORMATS, PILLOW_ERRORS, open_picture
 from . import metadata, workflow_text
 from .containers import JPEG, PNG, WEBP
 from .disk import disk_error
-from .facts import PILLOW_ERRORS, Facts, facts
+from .facts import Facts, facts
 
 _FORMATS = {"png": (PNG, ".png"), "jpeg": (JPEG, ".jpg"), "webp": (WEBP, ".webp")}
 _NO_PIXELS = {"image/svg+xml", "image/x-exr", "image/vnd.radiance"}
@@ -77,7 +78,7 @@ def _convert(
         raise Unconvertible(f"an animation cannot become {options.format}, only webp")
     with new_file(workdir, extension) as path:
         try:
-            with Image.open(file.path) as image:
+            with open_picture(file.path, ALL_FORMATS) as image:
                 whole = _save(image, file.path, path, target, options.quality, keep)
         except PILLOW_ERRORS as error:
             # Pillow's own complaints have no errno; those of the operating system are for `new_file`.

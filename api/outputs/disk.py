@@ -1,25 +1,22 @@
 """The file sink: outputs kept in a folder, usually on the network volume, each there whole or not at all."""
 
 import contextlib
-import errno
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
-from ..errors import DeliveryFailed, DiskFull, OutputUnavailable
+from ..errors import DeliveryFailed, OutputUnavailable
 from ..ids import JobId
+from ..jobs.files import disk_full
 from ..jobs.ports import Delivered, OutputFile
 from .naming import TakenNames, job_component, safe_component
-
-_FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}
 
 
 def disk_error(error: OSError, doing: str) -> DeliveryFailed:
     """An OSError of writing as the error a caller can act on."""
-    if error.errno in _FULL:
-        return DiskFull(f"No space left while trying to {doing} ({error.strerror}): free some, or configure S3.")
-    return DeliveryFailed(f"Could not {doing}: {error.strerror or type(error).__name__}; check the folder's rights.")
+    reason = error.strerror or type(error).__name__
+    return disk_full(error, doing) or DeliveryFailed(f"Could not {doing}: {reason}; check the folder's rights.")
 
 
 class DiskSink:

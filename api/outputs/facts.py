@@ -5,28 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from PIL import Image
-
+from ..pictures import PILLOW_ERRORS, open_picture
 from .containers import GIF, JPEG, PNG, WEBP, MalformedImage, Piece, pieces, walkable
 
 OCTETS = "application/octet-stream"
-# What Pillow raises at a file it cannot make sense of, or that is too large to be decoded in good conscience.
-PILLOW_ERRORS = (
-    RuntimeError,
-    TypeError,
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    KeyError,
-    IndexError,
-    OverflowError,
-    MemoryError,
-    struct.error,
-    Image.DecompressionBombError,
-    Warning,  # where the process makes errors of warnings
-)
-
 _BY_EXTENSION = {
     "png apng": PNG,
     "jpg jpeg jfif": JPEG,
@@ -138,7 +120,7 @@ def _picture(path: Path, mime_type: str) -> tuple[int | None, int | None, int]:
                 heads.append((piece, source.read(10) if _telling(piece.tag, mime_type) else b""))
         return _READERS[mime_type](heads)
     if mime_type in _BY_PILLOW:
-        with Image.open(path, formats=[_BY_PILLOW[mime_type]]) as image:
+        with open_picture(path, [_BY_PILLOW[mime_type]]) as image:
             return image.width, image.height, getattr(image, "n_frames", 1)
     return None, None, 1
 

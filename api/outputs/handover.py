@@ -1,13 +1,14 @@
 """The outputs of one job on their way out: what has become of each, and what the result has to say about it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from ..errors import DeliveryFailed, Detail, WorkerError
 from ..ids import JobId
-from ..jobs.ports import Delivered, DeliveredFile, OutputFile, OutputSink
+from ..jobs.cancel import CancelToken
+from ..jobs.ports import Bucket, Delivered, DeliveredFile, OutputFile, OutputSink
 from ..jobs.request import OutputOptions
 from . import budget
 from .convert import Prepared, prepare
@@ -72,10 +73,10 @@ class Handover:
         self._items.append(item)
         return item
 
-    def upload(self, item: Item, bucket: OutputSink, note: str | None = None) -> Item:
+    def upload(self, item: Item, bucket: Bucket, cancel: CancelToken, note: str | None = None) -> Item:
         """Try S3; safe to call from several threads for different items."""
         try:
-            item.finish(bucket.put(self._job_id, item.file), note)
+            item.finish(bucket.put(self._job_id, item.file, cancel), note)
         except WorkerError as error:
             item.failure = error
         return item
@@ -90,7 +91,7 @@ class Handover:
         chosen = budget.to_spill([item.file for item in waiting], self._room_left() - told_bytes)
         return [waiting[index] for index in sorted(chosen)]
 
-    def inline_all(self, items: Sequence[Item]) -> None:
+    def inline_all(self, items: Iterable[Item]) -> None:
         """Put files into the result itself."""
         for item in items:
             try:

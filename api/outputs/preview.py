@@ -5,8 +5,8 @@ from pathlib import Path
 from PIL import Image
 
 from ..jobs.ports import OutputFile
+from ..pictures import ALL_FORMATS, PILLOW_ERRORS, open_picture
 from .convert import described, displayable, new_file, renamed
-from .facts import PILLOW_ERRORS
 
 # Longest side and quality, best first.
 _STEPS = ((1024, 80), (1024, 60), (768, 60), (512, 60), (384, 50), (256, 50), (128, 50), (64, 50))
@@ -21,7 +21,7 @@ def smaller(file: OutputFile, limit_bytes: int, workdir: Path) -> OutputFile | N
     if not file.mime_type.startswith("image/"):
         return None
     try:
-        with Image.open(file.path) as image:
+        with open_picture(file.path, ALL_FORMATS) as image:
             shown = _reduced(image)
             return _fitting(file, shown, limit_bytes, workdir)
     except PILLOW_ERRORS:

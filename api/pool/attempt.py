@@ -1,29 +1,32 @@
 """One run of a job on one ComfyUI: upload, names of the job's own, the prompt, its outputs fetched."""
 
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from ..comfyui.events import ComfyEvent, ExecutionStarted
-from ..comfyui.history import HistoryEntry
+from ..comfyui.cutoff import Cutoff
+from ..comfyui.history import HistoryEntry, Verdict
 from ..comfyui.limits import RunLimits
-from ..comfyui.run import RunEnd, run_prompt
+from ..comfyui.lookup import Place, locate_surely
+from ..comfyui.run import End, RunEnd, run_prompt
 from ..comfyui.submit import PromptBody
 from ..errors import ComfyUnreachable, Detail, JobTimedOut, WorkerError
 from ..ids import PromptId
-from ..jobs.cancel import CancelToken
 from ..jobs.events import Emit, PromptAssigned, StageFinished
 from ..jobs.ports import RunOutcome, RunRequest, Workflow
-from ..jobs.request import folder_of
 from ..logs import get_logger
 from ..workflows import graph
 from .collect import Collector, StaleOutput
 from .instance import Instance
+from .leash import Leash, Recalled
 from .narrator import Narrator
+from .uploads import Uploads
+
+Result = TypeVar("Result")
 
 log = get_logger()
 
@@ -41,18 +44,24 @@ class Attempts:
         request: RunRequest,
         workdir: Path,
         emit: Emit,
-        cancel: CancelToken,
+        leash: Leash,
     ) -> None:
+        cancel = leash.cancel
         self._instance = instance
-        self._limits = limits
+        self._client = instance.client.cut_by(Cutoff(cancel))
+        self._limits = replace(limits, timeout_s=request.timeout_s)
         self._request = request
+        self._uploads = Uploads(self._client, request.files, request.folder, cancel)
         self._workdir = workdir
         self._emit = emit
         self._cancel = cancel
-        self._folder = folder_of(request.job_id)
+        self._leash = leash
         self._narrator: Narrator | None = None
+        self._inserted = graph.Inserted()
         self._started_at = 0.0
+        self._to_resume = request.resume
         self.prompt_ids: list[PromptId] = []
+        self.previews: set[str] = set()
         self.executed = False
 
     @property
@@ -61,45 +70,68 @@ class Attempts:
         return self._narrator.last_node if self._narrator else None
 
     def run(self, stale: frozenset[str]) -> RunOutcome:
-        """Run the job once; nodes in `stale` are kept from the cache. Raises WorkerError, StaleOutput."""
+        """Run the job once; nodes in `stale` are kept from the cache. Raises WorkerError, StaleOutput, Recalled.
+
+        A prompt that an earlier worker has submitted is followed, and run again only when ComfyUI has lost it.
+        """
         self.executed = False
         with self._stage("wait"):
             self._instance.wait_ready(self._cancel)
+            submitted = self._outlasting(self._submitted_earlier)
+        if submitted:
+            return self._run(submitted, self._uploads.expected(), stale, resume=True)
         with self._stage("upload"):
-            names = self._uploaded()
+            names = self._outlasting(self._uploads.store)
+        return self._run(PromptId(str(uuid.uuid4())), names, stale, resume=False)
+
+    def _run(self, prompt_id: PromptId, names: Mapping[str, str], stale: frozenset[str], *, resume: bool) -> RunOutcome:
         workflow = self._bound(names, stale)
-        end = self._run_prompt(workflow)
+        try:
+            end = self._run_prompt(prompt_id, workflow, resume=resume)
+        except WorkerError as error:
+            self._inserted.attribute(error)
+            raise
+        if end.end is End.RECALLED:
+            raise Recalled
         if end.entry is None:
             raise self._stopped(end)
         return self._collected(workflow, end, end.entry)
 
-    def _uploaded(self) -> dict[str, str]:
-        """`_upload`, once more when ComfyUI goes away meanwhile and comes back."""
+    def _outlasting(self, step: Callable[[], Result]) -> Result:
+        """The step's result; done once more when ComfyUI goes away meanwhile and comes back."""
         try:
-            return self._upload()
+            return step()
         except ComfyUnreachable as error:
             if isinstance(error.__cause__, TimeoutError):
                 raise  # the wait was long enough once
         self._instance.wait_back(time.monotonic() + self._limits.outage_grace_s, self._cancel)
-        return self._upload()
+        return step()
 
-    def _upload(self) -> dict[str, str]:
-        """The caller's names → the stored ones, in the job's own folder; equal content is sent once."""
-        stored: dict[str, str] = {}
-        for file in self._request.files:
-            self._cancel.raise_if_set()
-            if file.sha256 not in stored:
-                subfolder, _, name = f"{self._folder}/{file.name}".rpartition("/")
-                uploaded = self._instance.client.upload(
-                    file.path, name, subfolder=subfolder, content_type=file.mime_type, overwrite=True
-                )
-                stored[file.sha256] = uploaded.reference
-        return {file.name: stored[file.sha256] for file in self._request.files}
+    def _submitted_earlier(self) -> PromptId | None:
+        """The prompt to be followed; None when there is none, or ComfyUI has lost it, or it was interrupted."""
+        if self._to_resume is None:
+            return None
+        prompt_id = self._to_resume.prompt_id
+        found = locate_surely(self._client, prompt_id, self._limits.probe_timeout_s)
+        self._to_resume = None
+        if found.place is Place.ABSENT:
+            log.info("ComfyUI no longer has the prompt of an earlier run, running the job again")
+            return None
+        if found.entry and found.entry.verdict is Verdict.INTERRUPTED:
+            self.prompt_ids.append(prompt_id)  # to be forgotten with the others
+            log.info("The prompt of an earlier run was interrupted, running the job again")
+            return None
+        return prompt_id
 
     def _bound(self, names: Mapping[str, str], stale: frozenset[str]) -> Workflow:
         workflow = graph.save_streamed_frames(self._request.workflow)
         workflow, unused = graph.bind_files(workflow, names)
-        workflow = graph.bind_prefixes(workflow, self._folder)
+        workflow, self._inserted = graph.bind_prefixes(workflow, self._request.folder)
+        if self._inserted:
+            self._check_insertable()
+        if self._request.include_temp:
+            # One from the cache would be a picture that tells the workflow of another job.
+            workflow = graph.refresh(workflow, graph.previews(workflow), uuid.uuid4().hex)
         if self._request.force:
             workflow = graph.force(workflow, uuid.uuid4().hex)
         if stale:
@@ -108,73 +140,78 @@ class Attempts:
             log.warning("Input files no node uses", names=sorted(unused))
         return workflow
 
-    def _run_prompt(self, workflow: Workflow) -> RunEnd:
-        resume = self._request.resume if not self.prompt_ids else None
-        prompt_id = resume.prompt_id if resume else PromptId(str(uuid.uuid4()))
+    def _check_insertable(self) -> None:
+        missing = [name for name in graph.CLASSES if not self._instance.client.object_info(name)]
+        if missing:
+            raise self._inserted.refusal(missing)
+
+    def _run_prompt(self, prompt_id: PromptId, workflow: Workflow, *, resume: bool) -> RunEnd:
         self.prompt_ids.append(prompt_id)
         self._emit(PromptAssigned(prompt_id, self._instance.name))
         self._narrator = Narrator(
             workflow,
             self._emit,
+            hidden=self._inserted,
             previews=self._request.previews,
             told_percent=self._narrator.percent if self._narrator else 0.0,
         )
         self._started_at = time.time()
         end: RunEnd | None = None
-        with self._time_limit() as limit, self._execution_timed(lambda: end):
+        with self._execution_timed(lambda: end):
             end = run_prompt(
                 self._instance.client,
                 self._instance.stream,
                 PromptBody(workflow, self._request.comfy_org_api_key, self._request.extra_pnginfo),
                 prompt_id,
-                emit=_both(self._narrator.tell, limit.note) if limit else self._narrator.tell,
+                emit=self._narrator.tell,
                 cancel=self._cancel,
                 limits=self._limits,
-                resume=resume is not None,
+                worker=self._instance.worker,
+                resume=resume,
                 accept_partial=True,
+                recall=self._leash.recall,
+                is_given_up=self._leash.is_given_up,
             )
         return end
-
-    @contextmanager
-    def _time_limit(self) -> "Iterator[_TimeLimit | None]":
-        if self._request.timeout_s is None:
-            yield None
-            return
-        limit = _TimeLimit(self._request.timeout_s, self._cancel)
-        try:
-            yield limit
-        finally:
-            limit.stop()
 
     def _stopped(self, end: RunEnd) -> WorkerError:
         if end.stop_ignored:
             self._instance.restart(self._started_at)
+        if end.end is End.TIMED_OUT:
+            limit_s = self._limits.timeout_s
+            return JobTimedOut(f"The job did not finish within its limit of {limit_s:g} s and was stopped.")
         return self._cancel.reason
 
     def _collected(self, workflow: Workflow, end: RunEnd, entry: HistoryEntry) -> RunOutcome:
         self.executed = True
+        self.previews |= entry.previews()
         back_by = time.monotonic() + self._limits.outage_grace_s
         collector = Collector(
-            self._instance.client,
+            self._client,
             workflow,
             entry,
             self._request,
             self._workdir,
             lambda: self._instance.wait_back(back_by, self._cancel),
+            self._cancel.raise_if_set,
         )
         failure = entry.error()
+        self._leash.has_executed = failure is None
+        if failure:
+            self._inserted.attribute(failure)
         with self._stage("download"):
             try:
                 files, texts = collector.files(), collector.texts()
+                files += tuple(texts.files)
             except (WorkerError, StaleOutput) as error:
                 if failure is None:
                     raise
                 failure.details.append(Detail(code="output_missing", message=str(error)))
                 raise failure from error
-        if failure and not files and not texts:
+        if failure and not files and not texts.inline:
             raise failure
-        warnings = (*end.dropped, *collector.warnings)
-        return RunOutcome(files, texts, warnings, failure, self._facts())
+        warnings = (*map(self._inserted.attributed_detail, end.dropped), *collector.warnings)
+        return RunOutcome(files, tuple(texts.inline), warnings, failure, self._facts())
 
     def _facts(self) -> dict[str, Any]:
         if not self._request.facts:
@@ -204,37 +241,3 @@ class Attempts:
 
     def _finish_stage(self, name: str, seconds: float) -> None:
         self._emit(StageFinished(name, round(seconds, 4)))
-
-
-class _TimeLimit:
-    """Cancels the job `timeout_s` after its execution began: waiting behind another job's prompt does not count."""
-
-    def __init__(self, timeout_s: float, cancel: CancelToken) -> None:
-        self._timeout_s = timeout_s
-        self._cancel = cancel
-        self._timer: threading.Timer | None = None
-
-    def note(self, event: ComfyEvent) -> None:
-        """Begin to count when the prompt leaves ComfyUI's queue, heard on the socket or seen over HTTP."""
-        if isinstance(event, ExecutionStarted) and self._timer is None:
-            self._timer = threading.Timer(self._timeout_s, self._expire)
-            self._timer.daemon = True
-            self._timer.start()
-
-    def stop(self) -> None:
-        """The run is over."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _expire(self) -> None:
-        self._cancel.cancel(
-            JobTimedOut(f"The job did not finish within its limit of {self._timeout_s:g} s and was stopped.")
-        )
-
-
-def _both(first: Any, second: Any) -> Any:
-    def tell(event: ComfyEvent) -> None:
-        second(event)
-        first(event)
-
-    return tell

@@ -8,14 +8,15 @@ from ..comfyui.client import ComfyClient
 from ..comfyui.history import HistoryEntry, HistoryFile
 from ..errors import ComfyError, ComfyUnreachable, Detail, OutputUnavailable, WorkerError
 from ..jobs.files import translated_disk_errors
+from ..jobs.names import is_job_folder
 from ..jobs.ports import OutputFile, OutputText, RunRequest, Workflow
-from ..jobs.request import folder_of
+from ..jobs.quoting import cut
+from ..outputs import own_workflow
 from ..outputs.facts import media_type
 from ..workflows import graph
+from .texts import Texts
 
 _FETCHES = 3
-# A longer text goes the way of files: inline it would crowd out the pictures.
-_TEXT_LIMIT_CHARS = 20_000
 
 
 class StaleOutput(Exception):
@@ -38,14 +39,15 @@ class Collector:
         request: RunRequest,
         workdir: Path,
         await_comfyui: Callable[[], None],
+        raise_if_cancelled: Callable[[], None],
     ) -> None:
         self._client = client
+        self._raise_if_cancelled = raise_if_cancelled
         self._await_comfyui = await_comfyui
         self._workflow = workflow
         self._entry = entry
         self._request = request
         self._workdir = workdir
-        self._folder = folder_of(request.job_id)
         self.warnings: list[Detail] = []
 
     def files(self) -> tuple[OutputFile, ...]:
@@ -61,11 +63,20 @@ class Collector:
                 self.warnings.append(Detail(node_id=file.node_id, code=error.code, message=error.message))
         if errors and not found:
             raise errors[0]
-        return tuple(found) + self._long_texts(len(wanted))
+        return tuple(found)
 
-    def texts(self) -> tuple[OutputText, ...]:
-        """The run's texts, but for those long enough to be a file."""
-        return tuple(text for text in self._all_texts() if len(text.text) <= _TEXT_LIMIT_CHARS)
+    def texts(self) -> Texts:
+        """The run's texts, sorted. Raises DiskFull."""
+        workflow, cached = self._workflow, self._entry.cached
+        texts = Texts(
+            (
+                OutputText(text.node_id, text.key, text.index, text.text, graph.reused(workflow, cached, text.node_id))
+                for text in self._entry.texts()
+            ),
+            self._workdir,
+        )
+        self.warnings += texts.warnings
+        return texts
 
     def _wanted(self) -> list[HistoryFile]:
         """Previews (temp files) only when they are asked for and nothing was saved."""
@@ -74,6 +85,13 @@ class Collector:
         return saved or (files if self._request.include_temp else [])
 
     def _fetched(self, file: HistoryFile, path: Path) -> OutputFile:
+        named = file.plain
+        if named is None:
+            raise OutputUnavailable(
+                f"Node {file.node_id} names an output outside ComfyUI's folders ({cut(file.filename)}); "
+                "save it below the output folder, with a plain name."
+            )
+        name, subfolder = named
         reused = graph.reused(self._workflow, self._entry.cached, file.node_id)
         try:
             size_bytes, digest = self._fetch(file, path)
@@ -81,16 +99,19 @@ class Collector:
             if file.node_id in self._entry.cached:
                 raise StaleOutput(file.node_id, error) from error
             raise
+        mime_type = media_type(path, name)
+        if own_workflow.restore(path, name, mime_type, self._workflow, self._request.workflow):
+            digest = _sha256(path)
         return OutputFile(
             node_id=file.node_id,
             key=file.key,
             index=file.index,
-            filename=file.filename,
-            subfolder=self._own_subfolder(file.subfolder),
+            filename=name,
+            subfolder=self._own_subfolder(subfolder),
             kind=file.kind,
             reused=reused,
             path=path,
-            mime_type=media_type(path, file.filename),
+            mime_type=mime_type,
             size_bytes=size_bytes,
             sha256=digest,
         )
@@ -101,6 +122,7 @@ class Collector:
             try:
                 return self._fetch_once(file, path)
             except ComfyError as error:
+                self._raise_if_cancelled()
                 if isinstance(error.__cause__, TimeoutError):
                     raise  # the wait was long enough once
                 if isinstance(error, ComfyUnreachable):
@@ -118,44 +140,19 @@ class Collector:
             for piece in view.chunks():
                 digest.update(piece)
                 size_bytes += out.write(piece)
+        self._raise_if_cancelled()  # it may be what ended the download
         return size_bytes, digest.hexdigest()
 
     def _own_subfolder(self, subfolder: str) -> str:
-        """The caller's own part of the folder: the job's in front of it is ours."""
+        """The caller's own part of the folder: the job's in front of it is ours.
+
+        A prompt that another worker has submitted lies in a folder of that worker's key.
+        """
         own = subfolder.replace("\\", "/").strip("/")
-        return f"{own}/".removeprefix(f"{self._folder}/").strip("/")
+        first, _, rest = own.partition("/")
+        return rest.strip("/") if is_job_folder(first) else own
 
-    def _all_texts(self) -> list[OutputText]:
-        return [
-            OutputText(
-                text.node_id,
-                text.key,
-                text.index,
-                text.text,
-                graph.reused(self._workflow, self._entry.cached, text.node_id),
-            )
-            for text in self._entry.texts()
-        ]
 
-    def _long_texts(self, number: int) -> tuple[OutputFile, ...]:
-        long = [text for text in self._all_texts() if len(text.text) > _TEXT_LIMIT_CHARS]
-        return tuple(self._as_file(text, number + offset) for offset, text in enumerate(long))
-
-    def _as_file(self, text: OutputText, number: int) -> OutputFile:
-        content = text.text.encode("utf-8", "replace")
-        path = self._workdir / f"output-{number}"
-        with translated_disk_errors(path):
-            path.write_bytes(content)
-        return OutputFile(
-            node_id=text.node_id,
-            key=text.key,
-            index=text.index,
-            filename=f"{text.node_id}_{text.key}_{text.index}.txt".replace(":", "_"),
-            subfolder="",
-            kind="output",
-            reused=text.reused,
-            path=path,
-            mime_type="text/plain",
-            size_bytes=len(content),
-            sha256=hashlib.sha256(content).hexdigest(),
-        )
+def _sha256(path: Path) -> str:
+    with path.open("rb") as source:
+        return hashlib.file_digest(source, "sha256").hexdigest()

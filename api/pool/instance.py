@@ -2,15 +2,18 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from ..comfyui.client import ComfyClient
 from ..comfyui.crash import to_error
+from ..comfyui.cutoff import Cutoff
 from ..comfyui.process import ComfyProcess
 from ..comfyui.stream import ComfyStream
-from ..errors import ComfyError, ComfyNotStarted, ComfyUnreachable, WorkerError
+from ..comfyui.worker_thread import WorkerThread
+from ..errors import ComfyError, ComfyNotStarted, WorkerError
 from ..ids import InstanceName
 from ..jobs.cancel import CancelToken
 from ..logs import get_logger
@@ -46,6 +49,7 @@ class Instance:
         self.client = client
         self.stream = stream
         self.process = process
+        self.worker = WorkerThread(process.pid)
         self._patience = patience
         self._facts: Mapping[str, Any] | None = None
 
@@ -54,30 +58,24 @@ class Instance:
 
         Raises ComfyNotStarted with the reason when it will not come up, ComfyUnreachable when it is away.
         """
-        if self.stream.connected:
-            return
-        self._wait_for_http(cancel)
-        self._facts = None
-        try:
-            self.stream.ensure_connected(_SOCKET_S)
-        except ComfyUnreachable:
-            # HTTP decides; without the socket the job only loses its progress.
-            log.warning("WebSocket not available, following over HTTP", instance=self.name)
+        if not self.stream.connected:
+            self._wait_for_http(cancel)
+            self._facts = None
+            if not self.stream.ensure_connected(_SOCKET_S, cancel):
+                cancel.raise_if_set()
+                # HTTP decides; without the socket the job only loses its progress.
+                log.warning("WebSocket not available, following over HTTP", instance=self.name)
+        with suppress(ComfyError):
+            self.worker.meet(self.client.queue_remaining)
 
     def wait_back(self, deadline: float, cancel: CancelToken) -> None:
         """Wait for a ComfyUI that has gone away. Raises ComfyUnreachable when it is not back by then (monotonic)."""
-        pause = threading.Event()
-        cancel.on_cancel(pause.set)
-        while True:
-            try:
-                self.client.queue_remaining()
-            except ComfyError:
-                if time.monotonic() >= deadline:
-                    raise
-            else:
-                return
-            pause.wait(self._patience.interval_s)
-            cancel.raise_if_set()
+
+        def give_up_late(error: ComfyError, _misses: int) -> None:
+            if time.monotonic() >= deadline:
+                raise error
+
+        self._look_until_up(give_up_late, cancel)
 
     def facts(self) -> Mapping[str, Any]:
         """`{"comfyui_version", "pytorch_version", "device"}`, asked once; empty when ComfyUI does not say."""
@@ -120,19 +118,30 @@ class Instance:
 
     def _wait_for_http(self, cancel: CancelToken) -> None:
         deadline = time.monotonic() + self._patience.timeout_s
+        told_at = 0.0
+
+        def tell_and_judge(error: ComfyError, misses: int) -> None:
+            nonlocal told_at
+            if time.monotonic() - told_at >= _TOLD_EVERY_S:
+                told_at = time.monotonic()
+                log.info("Waiting for ComfyUI", instance=self.name, reason=error.message)
+            self._give_up_or_go_on(error, misses, deadline)
+
+        self._look_until_up(tell_and_judge, cancel)
+
+    def _look_until_up(self, judge: Callable[[ComfyError, int], None], cancel: CancelToken) -> None:
+        """Look until ComfyUI answers. `judge` gets each failure and how many there were; it raises to end it."""
+        client = self.client.cut_by(Cutoff(cancel))
         pause = threading.Event()
         cancel.on_cancel(pause.set)
-        attempts = 0
-        told_at = 0.0
+        misses = 0
         while True:
             try:
-                self.client.queue_remaining()
+                client.queue_remaining()
             except ComfyError as error:
-                attempts += 1
-                if time.monotonic() - told_at >= _TOLD_EVERY_S:
-                    told_at = time.monotonic()
-                    log.info("Waiting for ComfyUI", instance=self.name, reason=error.message)
-                self._give_up_or_go_on(error, attempts, deadline)
+                cancel.raise_if_set()
+                misses += 1
+                judge(error, misses)
             else:
                 return
             pause.wait(self._patience.interval_s)

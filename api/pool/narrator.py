@@ -1,10 +1,12 @@
 """Tells a job's listeners what ComfyUI says about its prompt, in the job's own words."""
 
 import math
+from collections.abc import Container
 from typing import Any
 
 from ..comfyui.events import (
     ComfyEvent,
+    ExecutionStarted,
     NodeExecuted,
     NodeExecuting,
     Preview,
@@ -12,30 +14,56 @@ from ..comfyui.events import (
     PromptAccepted,
     PromptWaiting,
 )
+from ..comfyui.history import HistoryFile
 from ..comfyui.progress import ProgressMeter
-from ..jobs.events import Emit, NodeStarted, OutputProduced, PreviewMade, ProgressMade, PromptQueued, StepReached
+from ..jobs.events import (
+    Emit,
+    NodeStarted,
+    OutputProduced,
+    PreviewMade,
+    ProgressMade,
+    PromptQueued,
+    PromptStarted,
+    StepReached,
+)
 from ..jobs.ports import Workflow
 
 
 class Narrator:
-    """One per run of a prompt. `told_percent` is where an earlier run of the same job had come to."""
+    """One per run of a prompt. `told_percent` is where an earlier run of the same job had come to.
 
-    def __init__(self, workflow: Workflow, emit: Emit, *, previews: bool, told_percent: float = 0.0) -> None:
+    Nodes in `hidden` are the worker's own: nothing is told of them.
+    """
+
+    def __init__(
+        self,
+        workflow: Workflow,
+        emit: Emit,
+        *,
+        previews: bool,
+        hidden: Container[str] = (),
+        told_percent: float = 0.0,
+    ) -> None:
         self._workflow = workflow
+        self._hidden = hidden
         self._emit = emit
         self._previews = previews
-        self._meter = ProgressMeter(workflow.keys())
+        self._meter = ProgressMeter([node_id for node_id in workflow if node_id not in hidden])
         self._told: ProgressMade | None = None
         self.percent = told_percent
         self.last_node: str | None = None
 
     def tell(self, event: ComfyEvent) -> None:
         """Translate one event; what no listener of ours needs is passed over."""
+        if getattr(event, "node_id", None) in self._hidden:
+            return
         match event:
             case PromptAccepted():
                 self._emit(PromptQueued(position=0))
             case PromptWaiting(ahead=ahead):
                 self._emit(PromptQueued(position=ahead))
+            case ExecutionStarted():
+                self._emit(PromptStarted())
             case NodeExecuting(display_id=node_id):
                 self._start(node_id)
             case Progress(node_id=node_id, value=value, maximum=maximum) if math.isfinite(value + maximum):
@@ -65,5 +93,7 @@ class Narrator:
     def _produced(self, node_id: str, output: Any) -> None:
         for value in output.values():
             for item in value if isinstance(value, list) else ():
-                if isinstance(item, dict) and isinstance(item.get("filename"), str):
-                    self._emit(OutputProduced(node_id, item["filename"]))
+                name = item.get("filename") if isinstance(item, dict) else None
+                file = HistoryFile(node_id, "", 0, name, "", "") if isinstance(name, str) else None
+                if file and file.plain:
+                    self._emit(OutputProduced(node_id, file.plain[0]))

@@ -1,4 +1,4 @@
-"""A Target of one ComfyUI. What one run does stands in attempt.py; this decides how often it is done."""
+"""Runs jobs on one ComfyUI. What one run does stands in attempt.py; this decides how often it is done there."""
 
 import time
 from pathlib import Path
@@ -8,12 +8,12 @@ from ..errors import ComfyUnreachable, ComfyWedged, PromptLost, WorkerError
 from ..jobs.cancel import CancelToken
 from ..jobs.events import Emit
 from ..jobs.ports import RunOutcome, RunRequest
-from ..jobs.request import folder_of
 from ..logs import get_logger
 from .attempt import Attempts
 from .cleanup import Cleaner
 from .collect import StaleOutput
 from .instance import Instance
+from .leash import Leash
 
 log = get_logger()
 
@@ -36,19 +36,29 @@ class ComfyTarget:
         """Whether ComfyUI is connected."""
         return self._instance.stream.connected
 
-    def run(self, request: RunRequest, workdir: Path, emit: Emit, cancel: CancelToken) -> RunOutcome:
-        """Run one job to its outputs in `workdir`. Raises a WorkerError when nothing was produced."""
-        attempts = Attempts(self._instance, self._limits, request, workdir, emit, cancel)
+    def run(
+        self,
+        request: RunRequest,
+        workdir: Path,
+        emit: Emit,
+        cancel: CancelToken,
+        *,
+        leash: Leash | None = None,
+        max_attempts: int | None = None,
+    ) -> RunOutcome:
+        """Run one job to its outputs in `workdir`. Raises a WorkerError when nothing was produced; Recalled."""
+        self._cleaner.await_gone(request.folder)
+        attempts = Attempts(self._instance, self._limits, request, workdir, emit, leash or Leash(cancel))
         try:
-            return self._run(attempts)
+            return self._run(attempts, max_attempts or self._max_attempts)
         except WorkerError as error:
             if cancel.is_set() and error is not cancel.reason:
                 raise cancel.reason from error
             raise
         finally:
-            self._cleaner.forget(folder_of(request.job_id), tuple(attempts.prompt_ids))
+            self._cleaner.forget(request.folder, tuple(attempts.prompt_ids), attempts.previews)
 
-    def _run(self, attempts: Attempts) -> RunOutcome:
+    def _run(self, attempts: Attempts, max_attempts: int) -> RunOutcome:
         lost = 0
         stale: frozenset[str] = frozenset()
         while True:
@@ -63,7 +73,7 @@ class ComfyTarget:
             except _LOSSES as error:
                 lost += 1
                 reason = self._reason(error, started_at, attempts.last_node)
-                if attempts.executed or lost >= self._max_attempts or not _may_run_again(reason):
+                if attempts.executed or lost >= max_attempts or not may_run_again(reason):
                     raise reason from error
                 log.warning("Run lost, running again", reason=reason.message, attempt=lost)
 
@@ -79,7 +89,8 @@ class ComfyTarget:
         return error
 
 
-def _may_run_again(reason: WorkerError) -> bool:
+def may_run_again(reason: WorkerError) -> bool:
+    """Whether a run that was lost for this reason may come to a better end on a second try."""
     if isinstance(reason, ComfyUnreachable):
         return False  # its grace is over, and nobody restarts it
     return reason.retryable and not any(detail.get("code") in _OWN_FAULTS for detail in reason.details)

@@ -17,6 +17,7 @@ from aiohttp import web
 from . import log_lines
 from .executor import Directories
 from .faults import Faults, parse
+from .model_nodes import model_nodes
 from .nodes import NODES
 from .object_info import object_info
 from .recorder import RECORDER_NODES
@@ -33,6 +34,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--temp-directory", type=Path, help="files go to temp/ in it; wiped at start")
     parser.add_argument("--max-upload-size", type=float, help="MB")
     parser.add_argument("--enable-cors-header", nargs="?", const="*", metavar="ORIGIN")
+    parser.add_argument("--model", action="append", default=[], metavar="NAME", help="have StandinModel offer it")
     parser.add_argument("--fault", action="append", default=[], metavar="NAME[=VALUE]", help="see GET /standin/faults")
     known, ignored = parser.parse_known_args()
     if ignored:
@@ -56,7 +58,7 @@ def _directories(arguments: argparse.Namespace) -> Directories:
 
 
 async def _serve(arguments: argparse.Namespace, directories: Directories, faults: Faults) -> None:
-    nodes = NODES | RECORDER_NODES
+    nodes = NODES | RECORDER_NODES | model_nodes(arguments.model)
     options = Options(arguments.max_upload_size or 100, arguments.enable_cors_header)
     app = create_app(nodes, lambda: object_info(nodes, directories.input), directories, faults, options)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=3630.0, shutdown_timeout=0.1)

@@ -120,6 +120,11 @@ class Engine:
 
     def _before_node(self, node_class: NodeClass, count: int) -> None:
         """The faults that strike when a node is about to run."""
+        if self._faults.take("silent_death"):
+            raise SystemExit
+        if (silence_s := self._faults.number("silent_node")) > 0:
+            self._faults.set("silent_node", None)
+            time.sleep(silence_s)
         if self._faults.value("kill_during") == count:
             self._die()
         deadline = time.monotonic() + self._faults.number("slow_execute") / 1000

@@ -16,6 +16,8 @@ FAULTS: dict[str, str] = {
     "late_history": "ms; a prompt reaches history that long after execution_success (running until then)",
     "lose_history": "COUNT; a finished prompt is in neither queue nor history, its last messages are sent",
     "dead_worker": "COUNT; the worker thread dies on taking the next prompt, which stays running for ever",
+    "silent_death": "COUNT; the same by a SystemExit in the next node, which leaves no line in the log",
+    "silent_node": "s; the next node takes that much longer, once: it tells nothing and sees no interrupt",
     "kill_before": "on; the process dies on the next POST /prompt before accepting it",
     "kill_during": "N; the process dies when a prompt starts its Nth node (1 = the first)",
     "kill_after": "on; the process dies when all nodes of a prompt have run (files written), before execution_success",

@@ -1,4 +1,4 @@
-"""Keeps the last printed lines for GET /internal/logs, as ComfyUI does with its stdout and stderr."""
+"""Keeps the last writes for GET /internal/logs, as ComfyUI does with its stdout and stderr: lines or parts of one."""
 
 import io
 import sys
@@ -6,21 +6,18 @@ import time
 from collections import deque
 from typing import TextIO
 
-KEPT_LINES = 300
-_kept: deque[tuple[str, str]] = deque(maxlen=KEPT_LINES)
+KEPT_WRITES = 300
+_kept: deque[tuple[str, str]] = deque(maxlen=KEPT_WRITES)
 
 
 class _Tee(io.TextIOBase):
-    """Writes through to the real stream and keeps a copy of each whole line."""
+    """Writes through to the real stream and keeps a copy of each write."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._begun = ""
 
     def write(self, text: str) -> int:
-        *lines, self._begun = (self._begun + text).split("\n")
-        for line in lines:
-            _kept.append((time.strftime("%Y-%m-%dT%H:%M:%S"), f"{line}\n"))
+        _kept.append((time.strftime("%Y-%m-%dT%H:%M:%S"), text))
         return self._stream.write(text)
 
     def flush(self) -> None:

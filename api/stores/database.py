@@ -9,8 +9,7 @@ from sqlalchemy import Connection, Table
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from ..errors import DiskFull
-from ..jobs.store import StoreUnavailable
+from ..errors import DiskFull, StoreUnavailable
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -26,6 +25,9 @@ class Database(Protocol):
 
     def write(self, work: Work[T], durable: bool = True) -> T:
         """Run `work` as one transaction. Not durable: a power cut may undo it, a crash of the process does not."""
+
+    def sync(self) -> None:
+        """Return when everything written so far has reached the disk, durable or not."""
 
     def insert(self, table: Table) -> Any:
         """The dialect's insert, which knows `on_conflict_do_nothing`."""

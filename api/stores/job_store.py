@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import Connection, Row
 from sqlalchemy.exc import IntegrityError
 
+from ..errors import DuplicateJob
 from ..ids import InstanceName, JobId, PromptId
 from ..jobs.job import TERMINAL, Job, JobError, Lease, Status, rank_of
-from ..jobs.store import Added, Admission, Cursor, DuplicateJob, Idempotency, JobFilter, Page, Place, Progress
+from ..jobs.store import Added, Admission, Cursor, Idempotency, JobFilter, Page, Place, Progress
 from . import recovery, sql
 from .admission import admit
 from .database import Database
@@ -26,8 +27,14 @@ class SqlJobStore:
         self._clock = clock
         self._ageing_s = ageing_s
 
-    def add(self, job: Job, idempotency: Idempotency | None = None, max_queued: int | None = None) -> Added:
-        """Put a queued job in line, durably; the key is reserved in the same transaction."""
+    def add(
+        self,
+        job: Job,
+        idempotency: Idempotency | None = None,
+        max_queued: int | None = None,
+        durable: bool = True,
+    ) -> Added:
+        """Put a queued job in line; the key is reserved in the same transaction."""
         if job.status is not Status.QUEUED:
             raise ValueError(f"Only a queued job can be added, not one that is {job.status}.")
         ranked = replace(job, rank=rank_of(job.priority, job.created_at, self._ageing_s))
@@ -39,9 +46,13 @@ class SqlJobStore:
             return added
 
         try:
-            return self._database.write(work)
+            return self._database.write(work, durable)
         except IntegrityError as error:
             raise DuplicateJob(f"A job {job.id} is there already; choose another id.") from error
+
+    def sync(self) -> None:
+        """Wait until everything written so far has reached the disk."""
+        self._database.sync()
 
     def get(self, job_id: JobId) -> Job | None:
         """The job, or None."""
@@ -77,7 +88,7 @@ class SqlJobStore:
         return dict.fromkeys(Status, 0) | {Status(word): number for word, number in rows}
 
     def claim(self, worker: str) -> Job | None:
-        """Take the next job. Not synced: `assign_prompt` is, and before it nothing has happened that could be lost."""
+        """Take the next job. Not synced: after a power cut it waits again."""
         given = {"by": worker, "now": self._clock()}
         row = self._database.write(lambda connection: connection.execute(sql.CLAIM, given).first(), durable=False)
         return None if row is None else job_of(row)
@@ -90,7 +101,7 @@ class SqlJobStore:
     def assign_prompt(self, lease: Lease, prompt_id: PromptId, instance: InstanceName) -> bool:
         """Note under which id ComfyUI will know the job."""
         values = {"prompt_id": prompt_id, "instance": instance, "heartbeat_at": self._clock()}
-        return self._change_held(lease, None, values) is not None
+        return self._change_held(lease, None, values, durable=False) is not None
 
     def finish(
         self, lease: Lease, status: Status, error: JobError | None = None, result_path: str | None = None
@@ -103,11 +114,19 @@ class SqlJobStore:
         return self._change_held(lease, status, values)
 
     def release(
-        self, lease: Lease, *, used: bool = False, delay_s: float = 0.0, error: JobError | None = None
+        self,
+        lease: Lease,
+        *,
+        used: bool = False,
+        tried: bool = True,
+        delay_s: float = 0.0,
+        error: JobError | None = None,
     ) -> Job | None:
         """Hand a running job back, or end it when it was to be cancelled."""
         now = self._clock()
-        return self._requeue(lambda connection: recovery.released(connection, lease, now, now + delay_s, used, error))
+        return self._requeue(
+            lambda connection: recovery.released(connection, lease, now, now + delay_s, used, error, tried)
+        )
 
     def release_stale(self, older_than_s: float, error: JobError | None = None) -> Sequence[Job]:
         """Requeue, fail or cancel running jobs whose worker is gone."""

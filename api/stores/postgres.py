@@ -47,6 +47,10 @@ class PostgresDatabase:
                 connection.exec_driver_sql("SET LOCAL synchronous_commit TO OFF")
             return work(connection)
 
+    def sync(self) -> None:
+        """Commit something durably: the log goes to the disk in its order."""
+        self.write(lambda connection: connection.exec_driver_sql("SELECT pg_current_xact_id()"))
+
     def insert(self, table: Table) -> Any:
         """PostgreSQL's insert."""
         return insert(table)

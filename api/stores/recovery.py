@@ -11,7 +11,9 @@ from .rows import error_value, job_of
 from .settling import settle, settle_one, tally
 
 EXPIRED = JobError("EXPIRED", "The job waited longer than its time to live; submit it again.", retryable=True)
-LOST = JobError("WORKER_LOST", "Each worker that ran the job stopped answering, and its attempts are used up.")
+LOST = JobError(
+    "WORKER_LOST", "Each of the many workers that took the job stopped answering; it may be what ends them."
+)
 
 # The prompt stays: whoever claims the job next asks ComfyUI what became of it.
 _WAITING: Mapping[str, Any] = {"status": Status.QUEUED.value} | dict.fromkeys(("worker", "started_at", "heartbeat_at"))
@@ -27,11 +29,17 @@ _AS_NEW: Mapping[str, Any] = {
 
 
 def released(
-    connection: Connection, lease: Lease, now: float, available_at: float, used: bool, error: JobError | None
+    connection: Connection,
+    lease: Lease,
+    now: float,
+    available_at: float,
+    used: bool,
+    error: JobError | None,
+    tried: bool = True,
 ) -> Job | None:
     """Back into the line, at the old place; one that was to be cancelled has ended instead."""
     values = {**_WAITING, "available_at": available_at, "error": error_value(error)}
-    back = sql.held(Status.QUEUED) if used else sql.given_back()
+    back = sql.held(Status.QUEUED) if used else sql.given_back(tried)
     row = connection.execute(back, sql.by(lease) | values).first()
     return job_of(row) if row is not None else _end(connection, lease, _cancelled(now))
 
@@ -40,9 +48,9 @@ def recovered(connection: Connection, job: Job, now: float, error: JobError) -> 
     """A running job whose worker is gone, in the state it comes to."""
     if job.status is Status.CANCELING:
         return _end(connection, job.lease, _cancelled(now))
-    if job.is_last_attempt:
+    if job.is_worn_out:
         return _end(connection, job.lease, _failed(now, error))
-    return released(connection, job.lease, now, job.available_at, used=True, error=None)
+    return released(connection, job.lease, now, job.available_at, used=False, error=None)
 
 
 def cancelled(connection: Connection, job_id: str, now: float) -> Job | None:

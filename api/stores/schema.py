@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sqlalchemy import Column, Connection, MetaData, String, Table, insert, inspect, select
 
+from ..errors import StoreOutdated
 from ..jobs.job import TERMINAL
-from ..jobs.store import StoreOutdated
 from .tables import VERSION, controls, metadata, tallies
 
 COMMAND = "python -m api migrate"

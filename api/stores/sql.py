@@ -33,7 +33,7 @@ from sqlalchemy.sql.dml import ReturningDelete, ReturningUpdate
 
 from ..jobs.job import ACTIVE, TERMINAL, Lease, Status, sources
 from ..jobs.store import Cursor, JobFilter
-from .tables import ACTIVE_SQL, QUEUED_SQL, controls, idempotency_keys, jobs, tallies
+from .tables import ACTIVE_SQL, QUEUED_SQL, controls, deliveries, idempotency_keys, jobs, tallies
 
 IS_QUEUED = text(QUEUED_SQL)
 IS_ACTIVE = text(ACTIVE_SQL)
@@ -116,9 +116,10 @@ def held(after: Status | None = None) -> ReturningUpdate[Any]:
 
 
 @cache
-def given_back() -> ReturningUpdate[Any]:
-    """`held` for a job that goes back into the line without having used up an attempt."""
-    return held(Status.QUEUED).values(attempts=jobs.c.attempts - 1)
+def given_back(tried: bool = True) -> ReturningUpdate[Any]:
+    """`held` for a job that goes back into the line without having used up an attempt; untried, the claim is undone."""
+    back = held(Status.QUEUED).values(attempts=jobs.c.attempts - 1)
+    return back if tried else back.values(attempt=jobs.c.attempt - 1)
 
 
 def by(lease: Lease) -> dict[str, Any]:
@@ -144,7 +145,8 @@ def listed(wanted: JobFilter, limit: int, after: Cursor | None) -> tuple[Select[
     bounds = {"named": wanted.workflow_name, "since": wanted.since, "until": wanted.until}
     bounds |= {} if after is None else {"after_at": after.created_at, "after_id": after.job_id}
     values = {name: value for name, value in bounds.items() if value is not None}
-    shape = _Shape(tuple(sorted(wanted.statuses)), frozenset(values))
+    given = frozenset({*values, "unnamed"}) if wanted.unnamed else frozenset(values)
+    shape = _Shape(tuple(sorted(wanted.statuses)), given)
     return _listing(shape), values | {"count": limit}
 
 
@@ -162,6 +164,7 @@ def _listing(shape: _Shape) -> Select[Any]:
 
 _BOUNDS: Mapping[str, ColumnElement[bool]] = {
     "named": jobs.c.workflow_name == bindparam("named"),
+    "unnamed": jobs.c.workflow_name.is_(None),
     "since": jobs.c.created_at >= bindparam("since"),
     "until": jobs.c.created_at < bindparam("until"),
     "after_at": tuple_(jobs.c.created_at, jobs.c.id)
@@ -211,8 +214,11 @@ def removed(job_id: str) -> ReturningDelete[Any]:
 
 
 def purged(status: Status, finished_before: float, limit: int) -> ReturningDelete[Any]:
-    """The deletion of the longest ended jobs of one status, returning them."""
-    old = select(jobs.c.seq).where(_in([status]), jobs.c.finished_at.is_not(None), jobs.c.finished_at < finished_before)
+    """The deletion of the longest ended jobs of one status, returning them. Those with a webhook to send stay."""
+    due = select(deliveries.c.id).where(deliveries.c.job_id == jobs.c.id, text("state = 'due'"))
+    old = select(jobs.c.seq).where(
+        _in([status]), jobs.c.finished_at.is_not(None), jobs.c.finished_at < finished_before, ~due.exists()
+    )
     # As a CTE it is evaluated once: a subquery with a limit and locks may be run again for every row.
     oldest = old.order_by(jobs.c.finished_at).limit(limit).with_for_update(skip_locked=True).cte("oldest")
     return delete(jobs).where(jobs.c.seq.in_(select(oldest.c.seq))).returning(jobs)

@@ -11,9 +11,11 @@ from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.pool import NullPool, QueuePool
 
+from ..errors import StoreUnavailable
 from . import schema
 from .database import T, Work, translated
 from .group_commit import GroupCommit
+from .group_sync import GroupSync
 from .tables import VERSION
 
 # The WAL grows while somebody (a backup) reads for long; afterwards it shrinks to this.
@@ -28,6 +30,7 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, sync: str = "FULL", busy_timeout_s: float = 30.0) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._sync = sync
         self._busy_timeout_s = busy_timeout_s
         self._synced: bool | None = None
@@ -40,6 +43,8 @@ class SqliteDatabase:
             _use_wal(path, busy_timeout_s)
             self._writer = self._writers.connect()
         self._group = GroupCommit(self._begin, self._committed)
+        self._file = _identity(path)
+        self._wal_sync = GroupSync(path.with_name(f"{path.name}-wal"))
         try:
             self._prepare()
         except BaseException:
@@ -55,6 +60,14 @@ class SqliteDatabase:
         """Run `work` as one transaction, maybe sharing its sync with other threads'."""
         with translated():
             return self._group.run(work, durable)
+
+    def sync(self) -> None:
+        """Sync the WAL beside the writers, not in their turn: what a checkpoint has moved is synced already."""
+        if self._sync == "FULL":
+            try:
+                self._wal_sync.wait()
+            except OSError as error:
+                raise StoreUnavailable(f"The job database cannot be synced ({error.strerror}); try again.") from error
 
     def insert(self, table: Table) -> Any:
         """SQLite's insert."""
@@ -94,6 +107,7 @@ class SqliteDatabase:
         _run(self._writer, f"PRAGMA busy_timeout={int(self._busy_timeout_s * 1000)}")
 
     def _begin(self, durable: bool) -> Connection:
+        self._check_file()
         driver = _driver(self._writer)
         if durable is not self._synced:
             # What was written before without a sync is synced by the next commit that is durable.
@@ -102,6 +116,13 @@ class SqliteDatabase:
         self._writer.exec_driver_sql("BEGIN IMMEDIATE")
         return self._writer
 
+    def _check_file(self) -> None:
+        # SQLite goes on with a file that has lost its name, and everything it acknowledges goes with the process.
+        if _identity(self._path) != self._file:
+            raise StoreUnavailable(
+                "The file of the job database was removed or replaced while it was open: restart the worker."
+            )
+
     def _committed(self) -> None:
         if self._has_work:
             self._has_work = False
@@ -109,6 +130,15 @@ class SqliteDatabase:
                 wakers = list(self._wakers)
             for wake in wakers:
                 wake()
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file the name stands for; None for none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def _driver(connection: Connection) -> Any:

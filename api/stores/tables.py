@@ -19,7 +19,7 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = "0001"
+VERSION = "0002"
 
 metadata = MetaData()
 
@@ -67,6 +67,7 @@ jobs = Table(
     Column("labels", _JSON),
     Column("request_path", String),
     Column("result_path", String),
+    Column("shape", String),
 )
 
 
@@ -129,3 +130,22 @@ deliveries = Table(
     Column("lease", Integer, nullable=False),
 )
 Index("webhook_deliveries_due", deliveries.c.due_at, sqlite_where=text("state = 'due'"))
+
+# How jobs ended and how long they took, added up by the hour; hour 0 holds all of them.
+ends = Table(
+    "job_ends",
+    metadata,
+    Column("hour", BigInteger, primary_key=True, autoincrement=False),
+    Column("workflow", String, primary_key=True),
+    Column("instance", String, primary_key=True),
+    Column("data", _JSON, nullable=False),
+)
+
+# The newest executions of each shape of workflow, by which others are expected.
+durations = Table(
+    "job_durations",
+    metadata,
+    Column("subject", String, primary_key=True),
+    Column("changed_at", Double, nullable=False),
+    Column("data", _JSON, nullable=False),
+)

@@ -7,36 +7,27 @@ from collections.abc import Iterator, Set
 from typing import Any
 
 from ..jobs.ports import Workflow
+from ..ordering import natural_key
 from .links import is_link, links_of
+from .paths import PREFIX_INPUT
 
 _SEED_INPUTS = ("seed", "noise_seed")
-_MODEL_FILE = re.compile(r".+\.(?:safetensors|ckpt|pt|pth|bin|gguf|sft|onnx)", re.IGNORECASE | re.DOTALL)
-_RUNS = re.compile(r"([0-9]+)")
-
-
-def sort_key(node_id: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
-    """The order people expect of node ids: "2", "10", "10:3", "a"."""
-    return tuple(_part_key(part) for part in _RUNS.split(node_id) if part), node_id
-
-
-def _part_key(part: str) -> tuple[int, int, str]:
-    # By length, then by digits: int() refuses numbers of more than 4,300 digits.
-    digits = part.lstrip("0")
-    return (0, len(digits), digits) if part[0] in "0123456789" else (1, 0, part)
+MODEL_FILE = re.compile(r".+\.(?:safetensors|ckpt|pt|pth|bin|gguf|sft|onnx)", re.IGNORECASE | re.DOTALL)
 
 
 def seeds(workflow: Workflow) -> dict[str, dict[str, int]]:
     """{node id: {input: seed}}, also where the seed comes from a primitive node."""
     found: dict[str, dict[str, int]] = {}
-    for node_id in sorted(workflow, key=sort_key):
+    for node_id in sorted(workflow, key=natural_key):
         for name in _SEED_INPUTS:
-            seed = _constant(workflow, workflow[node_id]["inputs"].get(name))
+            seed = constant(workflow, workflow[node_id]["inputs"].get(name))
             if isinstance(seed, int) and not isinstance(seed, bool):
                 found.setdefault(node_id, {})[name] = seed
     return found
 
 
-def _constant(workflow: Workflow, value: Any) -> Any:
+def constant(workflow: Workflow, value: Any) -> Any:
+    """The value of an input; of one that is linked, that of the primitive node it comes from."""
     if is_link(value) and value[0] in workflow:
         return workflow[value[0]]["inputs"].get("value")
     return value
@@ -46,10 +37,10 @@ def models(workflow: Workflow) -> list[dict[str, str]]:
     """[{"name", "node_id", "input"}] of every model file the workflow names."""
     return [
         {"name": text, "node_id": node_id, "input": name}
-        for node_id in sorted(workflow, key=sort_key)
+        for node_id in sorted(workflow, key=natural_key)
         for name, value in workflow[node_id]["inputs"].items()
         for text in _texts(value)
-        if "\n" not in text and _MODEL_FILE.fullmatch(text)
+        if "\n" not in text and MODEL_FILE.fullmatch(text)
     ]
 
 
@@ -59,6 +50,11 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, dict | list) and not is_link(value):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _texts(item)
+
+
+def previews(workflow: Workflow) -> list[str]:
+    """The nodes that show pictures without saving them."""
+    return [node_id for node_id, node in workflow.items() if "Preview" in node["class_type"]]
 
 
 def digest(workflow: Workflow) -> str:
@@ -73,5 +69,6 @@ def reused(workflow: Workflow, cached: Set[str], output_node: str) -> bool:
         return True
     if output_node not in workflow:
         return False
-    parents = {parent for _, parent, _ in links_of(workflow[output_node])}
+    # What a file is called is no part of what it shows.
+    parents = {parent for name, parent, _ in links_of(workflow[output_node]) if name != PREFIX_INPUT}
     return bool(parents) and parents <= cached

@@ -7,14 +7,18 @@ from typing import Any
 from ..errors import Detail, InputTooLarge, InvalidWorkflow
 from ..jobs.ports import Workflow
 from ..jobs.quoting import cut, listed
-from .facts import digest, models, reused, seeds, sort_key
+from ..ordering import natural_key
+from .facts import digest, models, previews, reused, seeds
 from .format import graph_in
+from .inserted import CLASSES, Inserted
 from .links import MAX_DEPTH, circles, deepest
 from .nodes import NodeReader, finding, link_findings
 from .overrides import apply_overrides
 from .rewrite import bind_files, bind_prefixes, force, refresh, save_streamed_frames
 
 __all__ = [
+    "CLASSES",
+    "Inserted",
     "apply_overrides",
     "bind_files",
     "bind_prefixes",
@@ -22,11 +26,11 @@ __all__ = [
     "digest",
     "force",
     "models",
+    "previews",
     "refresh",
     "reused",
     "save_streamed_frames",
     "seeds",
-    "sort_key",
 ]
 
 _MAX_FINDINGS = 50
@@ -65,7 +69,7 @@ def _graph_findings(workflow: Workflow, raw: dict[Any, Any]) -> Iterator[Detail]
 
 
 def _circle_finding(workflow: Workflow, circle: list[str]) -> Detail:
-    first = min(circle, key=sort_key)
+    first = min(circle, key=natural_key)
     start = circle.index(first)
     turned = [*circle[start:], *circle[:start]]
     names = [f"{cut(node_id)} ({cut(workflow[node_id]['class_type'])})" for node_id in turned[:_MAX_NAMED]]
@@ -76,5 +80,5 @@ def _circle_finding(workflow: Workflow, circle: list[str]) -> Detail:
 
 
 def _invalid(details: list[Detail]) -> InvalidWorkflow:
-    details = sorted(details[:_MAX_FINDINGS], key=lambda detail: sort_key(detail.get("node_id", "")))
+    details = sorted(details[:_MAX_FINDINGS], key=lambda detail: natural_key(detail.get("node_id", "")))
     return InvalidWorkflow(listed([detail["message"] for detail in details]), details)

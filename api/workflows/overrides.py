@@ -25,7 +25,7 @@ def apply_overrides(workflow: Workflow, overrides: Mapping[str, Any]) -> Workflo
     details: list[Detail] = []
     for key, value in overrides.items():
         try:
-            place = _place(workflow, key)
+            place = place_of(workflow, key)
             if place in set_by:
                 raise _Refused("override_twice", f"sets the same input as {quote(set_by[place])}; leave one out")
         except _Refused as refused:
@@ -38,7 +38,7 @@ def apply_overrides(workflow: Workflow, overrides: Mapping[str, Any]) -> Workflo
     return changed
 
 
-def _place(workflow: Workflow, key: str) -> tuple[str, str]:
+def place_of(workflow: Workflow, key: str) -> tuple[str, str]:
     """Node id and input that a key means. Titles and inputs may hold dots, so every dot may be the one between."""
     splits = [(key[:at], key[at + 1 :]) for at, char in enumerate(key) if char == "." and 0 < at < len(key) - 1]
     if not splits:
@@ -47,7 +47,7 @@ def _place(workflow: Workflow, key: str) -> tuple[str, str]:
     if not nodes:
         names = [*workflow, *(title for title in map(_title, workflow.values()) if title)]
         reference = key.rpartition(".")[0]
-        raise _Refused("unknown_node", f"no node has the id or title {quote(reference)}", _nearest(reference, names))
+        raise _Refused("unknown_node", f"no node has the id or title {quote(reference)}", nearest(reference, names))
     fitting = sorted(place for place in nodes if place[1] in workflow[place[0]]["inputs"])
     if len(fitting) == 1:
         return fitting[0]
@@ -57,7 +57,7 @@ def _place(workflow: Workflow, key: str) -> tuple[str, str]:
     node_id, name = min(nodes)
     inputs = workflow[node_id]["inputs"]
     text = f"node {cut(node_id)} ({cut(workflow[node_id]['class_type'])}) has no input {quote(name)}"
-    raise _Refused("unknown_input", text, _nearest(name, inputs) or list(inputs)[:5], node_id)
+    raise _Refused("unknown_input", text, nearest(name, inputs) or list(inputs)[:5], node_id)
 
 
 def _nodes_called(workflow: Workflow, reference: str) -> list[str]:
@@ -71,7 +71,8 @@ def _title(node: Mapping[str, Any]) -> str:
     return title if isinstance(title, str) else ""
 
 
-def _nearest(word: str, names: Iterable[str]) -> list[str]:
+def nearest(word: str, names: Iterable[str]) -> list[str]:
+    """The names that the word may have been meant for, at most three."""
     by_fold = {name.casefold(): name for name in names}
     return [by_fold[fold] for fold in difflib.get_close_matches(word.casefold(), by_fold, n=3, cutoff=0.5)]
 

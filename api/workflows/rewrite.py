@@ -5,6 +5,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ..jobs.ports import Workflow
+from .inserted import Inserted, insert_prefixes
 from .links import is_link
 from .paths import DEFAULT_PREFIX, PREFIX_INPUT, harmless_prefix, prefix_within
 
@@ -31,12 +32,15 @@ def bind_files(workflow: Workflow, names: Mapping[str, str]) -> tuple[Workflow, 
     return bound, tuple(name for name in names if name not in used)
 
 
-def bind_prefixes(workflow: Workflow, folder: str) -> Workflow:
+def bind_prefixes(workflow: Workflow, folder: str) -> tuple[Workflow, Inserted]:
     """Put every `filename_prefix` below `folder`, so that the job owns its files and no other job's are reused.
 
-    One linked to a primitive string is taken from there; what another node makes up is not known before the run.
+    One linked to a primitive string is taken from there; what another node makes up is known only when it runs, so
+    nodes are inserted that put it there then. They are of the classes CLASSES.
     """
-    return {node_id: _prefixed(node, folder, workflow) for node_id, node in workflow.items()}
+    bound = {node_id: _prefixed(node, folder, workflow) for node_id, node in workflow.items()}
+    linked = [node_id for node_id, node in bound.items() if is_link(node["inputs"].get(PREFIX_INPUT))]
+    return insert_prefixes(bound, linked, folder) if linked else (bound, Inserted())
 
 
 def save_streamed_frames(workflow: Workflow) -> Workflow:

@@ -10,6 +10,7 @@ import pytest
 import requests
 from support import sample_jobs
 from support.runpod_platform import RunpodPlatform
+from support.s3_server import ACCESS_KEY_ID, SECRET_ACCESS_KEY, S3Server
 from support.standin_process import StandinProcess
 from support.waiting import wait_for
 from support.wire_tap import WireTap
@@ -248,6 +249,14 @@ def test_refresh_worker_asks_for_a_fresh_one_after_the_job(stage: Stage) -> None
     assert "refresh_worker" not in result["output"]
 
 
+def test_refresh_worker_takes_one_job_at_a_time_whatever_the_concurrency(stage: Stage) -> None:
+    """The second one is not lost with the worker when the platform stops it after the first."""
+    first, second = (stage.platform.submit(sample_jobs.job(sample_jobs.slow(1, color=color))) for color in (1, 2))
+    with stage.worker(REFRESH_WORKER="true", WORKER_CONCURRENCY="3"):
+        assert stage.platform.result(first)["stopPod"] is True
+        assert stage.platform.wait_taken(second) > (stage.platform.finished_at(first) or 0)
+
+
 def test_sigterm_lets_the_running_job_finish(stage: Stage) -> None:
     with stage.worker() as worker:
         job_id = stage.platform.submit(sample_jobs.job(sample_jobs.slow(2)))
@@ -270,6 +279,41 @@ def test_sigterm_hands_a_long_job_back_after_the_grace(stage: Stage) -> None:
     assert result["output"]["code"] == "WORKER_STOPPING"
     assert result["output"]["retryable"] is True
     assert not stage.busy()
+
+
+def bucket_of(server: S3Server) -> dict[str, str]:
+    server.create_bucket()
+    return {
+        "BUCKET_ENDPOINT_URL": f"{server.url}/outputs",
+        "BUCKET_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "BUCKET_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+    }
+
+
+def test_sigterm_hands_a_job_back_whose_storage_does_not_answer(stage: Stage) -> None:
+    with S3Server() as server, stage.worker(SHUTDOWN_GRACE_S="1", **bucket_of(server)) as worker:
+        server.hold()
+        job_id = stage.platform.submit(sample_jobs.job(sample_jobs.flat()))
+        assert server.held.wait(20)
+        worker.terminate()
+
+        result = stage.platform.result(job_id, 5)
+        assert worker.wait(5) == 0
+    assert result["output"]["code"] == "WORKER_STOPPING"
+
+
+def test_a_stop_while_the_storage_does_not_answer_frees_the_slot(stage: Stage) -> None:
+    with S3Server() as server, stage.worker(WORKER_CONCURRENCY="1", **bucket_of(server)):
+        server.hold()
+        stopped = stage.platform.submit(sample_jobs.job(sample_jobs.flat()))
+        assert server.held.wait(20)
+        stage.platform.stop(stopped)
+        following = stage.platform.submit(sample_jobs.job(sample_jobs.flat(0x0A0B0C)))
+        stage.platform.wait_taken(following, 8)
+        server.release()
+
+        assert stage.platform.result(following)["output"]["images"][0]["type"] == "s3_url"
+    assert stage.platform.finished_at(stopped) is None
 
 
 def test_no_job_is_taken_before_comfyui_is_up(stage: Stage) -> None:

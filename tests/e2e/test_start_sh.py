@@ -1,9 +1,11 @@
 """start.sh on real processes: signals, restarts, a ComfyUI that never comes up, and nothing left behind."""
 
 import os
+import pwd
 import re
 import signal
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,9 @@ from api.comfyui.process import ComfyProcess
 from api.errors import ComfyDied, ComfyNotStarted
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(sys.platform != "linux", reason="start.sh is for Linux")]
+
+NOBODY = pwd.getpwnam("nobody").pw_uid
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="what root must not do shows as root only")
 
 
 def nothing_left(script: StartScript) -> bool:
@@ -263,6 +268,70 @@ def test_an_earlier_runs_files_are_not_taken_for_this_ones(tmp_path: Path) -> No
     (script.run_dir / "comfyui.exit").write_text("{}")
     with script:
         assert not script.handler()["supervised"]
+
+
+def test_the_run_folder_is_made_for_this_user_to_write(tmp_path: Path) -> None:
+    run_dir = tmp_path / "new" / "run"
+    with StartScript(tmp_path, COMFY_RUN_DIR=str(run_dir), FAKE_HANDLER="ends") as script:
+        assert script.status() == 0
+    assert run_dir.stat().st_mode & 0o777 == 0o755
+
+
+def test_a_run_folder_that_everybody_may_write_to_is_refused(tmp_path: Path) -> None:
+    script = StartScript(tmp_path)
+    script.run_dir.chmod(0o1777)
+    with script:
+        assert script.status() == 1
+    assert "everybody can write there: name a folder of your own" in script.output
+
+
+@as_root
+@pytest.mark.parametrize("what", ["folder", "link"])
+def test_a_run_folder_of_somebody_else_is_refused(tmp_path: Path, what: str) -> None:
+    script = StartScript(tmp_path)
+    file = script.run_dir / "comfyui.log"
+    file.write_text("precious")
+    if what == "folder":
+        os.chown(script.run_dir, NOBODY, NOBODY)
+    else:
+        link = tmp_path / "link"
+        link.symlink_to(script.run_dir)
+        os.chown(link, NOBODY, NOBODY, follow_symlinks=False)
+        script.environment["COMFY_RUN_DIR"] = str(link)
+    with script:
+        assert script.status() == 1
+    assert "belongs to another user" in script.output
+    assert file.read_text() == "precious"
+
+
+@as_root
+def test_root_looks_nothing_up_in_the_folders_of_others(tmp_path: Path) -> None:
+    folder = make(tmp_path / "planted")
+    for name in ("bash", "cat", "dirname", "env", "head", "readlink", "rm", "sed", "setsid", "stat", "tee", "timeout"):
+        (folder / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/ran-{name}\n")
+        (folder / name).chmod(0o755)
+    script = StartScript(tmp_path)
+    script.environment["PATH"] = f"{folder}:{script.environment['PATH']}"
+    with script:
+        assert script.handler()["path"] == script.environment["PATH"]
+        up(script)
+        script.signal(signal.SIGTERM)
+        assert script.status() == 0
+    assert list(tmp_path.glob("ran-*")) == []
+
+
+@as_root
+def test_the_gpu_is_looked_at_as_the_user_comfyui_runs_as(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(prefix="start-sh-") as open_to_all:
+        probe = Path(open_to_all) / "python"
+        probe.write_text('#!/bin/sh\necho "uid $(id -u) in $HOME"\n')
+        for path in (probe.parent, probe):
+            path.chmod(0o755)
+        script = StartScript(tmp_path, COMFY_PYTHON=str(probe), RUN_AS_USER="nobody")
+        del script.environment["SKIP_GPU_CHECK"]
+        with script:
+            wait_for(lambda: "GPU: " in script.output, "the verdict on the GPU")
+    assert f"GPU: uid {NOBODY} in /nonexistent" in script.output
 
 
 def make(folder: Path) -> Path:

@@ -72,6 +72,22 @@ def test_a_dead_worker_thread_is_found_and_the_job_runs_on_a_fresh_comfyui(
     assert script.comfyui_pid() != before
 
 
+def test_a_silent_end_of_the_worker_thread_costs_no_job(script: StartScript, services: wiring.Services) -> None:
+    """A SystemExit in a node: no line in the log, only the thread is gone."""
+    before = script.comfyui_pid()
+    fault(script, silent_death=1)
+    result = services.handler(sample_jobs.job(sample_jobs.flat()))
+    assert "error" not in result, result
+    assert script.comfyui_pid() != before
+
+
+def test_a_node_that_says_nothing_for_long_is_left_alone(script: StartScript, services: wiring.Services) -> None:
+    before = script.comfyui_pid()
+    fault(script, silent_node=6)
+    assert len(services.handler(sample_jobs.job(sample_jobs.flat()))["images"]) == 1
+    assert script.comfyui_pid() == before
+
+
 def test_a_job_that_kills_comfyui_each_time_is_failed_with_the_reason(
     script: StartScript, services: wiring.Services
 ) -> None:
@@ -94,12 +110,12 @@ def test_a_job_that_kills_comfyui_each_time_is_failed_with_the_reason(
 def test_the_files_of_a_job_are_removed_where_comfyuis_folder_is_seen(
     script: StartScript, services: wiring.Services
 ) -> None:
-    (script.comfy_root / "output" / "job-7").mkdir(parents=True)
+    (script.comfy_root / "output").mkdir(exist_ok=True)
     seen = wiring.build(services.settings)
     try:
-        seen.handler({"id": "job-7", **sample_jobs.job(sample_jobs.flat())})
+        assert len(seen.handler(sample_jobs.job(sample_jobs.flat()))["images"]) == 1
         seen.cleaner.settle()
-        assert not (script.comfy_root / "output" / "job-7").exists()
+        assert not list((script.comfy_root / "output").rglob("*.png"))
     finally:
         seen.close()
 

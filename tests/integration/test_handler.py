@@ -278,14 +278,12 @@ def test_outputs_under_any_key_are_delivered_by_their_kind(on_standin: wiring.Se
 
 
 def test_a_cached_output_whose_file_is_gone_is_made_again(on_standin: wiring.Services, standin: StandinProcess) -> None:
-    preview = {
-        "1": node("EmptyImage", width=8, height=8, batch_size=1, color=0x5151),
-        "2": node("PreviewImage", images=["1", 0]),
-    }
-    run(on_standin, preview, include_temp=True)
+    ui = {"images": [{"filename": "always.bin", "subfolder": "", "type": "output"}]}
+    workflow = {"1": node("StandinUI", ui=json.dumps(ui), files=json.dumps({"always.bin": 50}))}
+    run(on_standin, workflow)
     standin.set_fault("view_404", 1)
-    result = run(on_standin, preview, include_temp=True)
-    assert len(result["images"]) == 1
+    result = run(on_standin, workflow)
+    assert [file["filename"] for file in result["files"]] == ["always.bin"]
 
 
 def test_a_job_leaves_nothing_in_comfyuis_history(on_standin: wiring.Services) -> None:
@@ -296,6 +294,16 @@ def test_a_job_leaves_nothing_in_comfyuis_history(on_standin: wiring.Services) -
     )
     on_standin.cleaner.settle()
     assert [on_standin.instance.client.history(prompt) for prompt in prompts] == [None]
+
+
+def test_a_misspelled_field_is_told_and_hinders_nothing(on_standin: wiring.Services) -> None:
+    result = run(on_standin, sample_jobs.flat(5), output_fromat="webp")
+    assert result["images"][0]["mime_type"] == "image/png"
+    assert result["errors"] == ["output_fromat is not a field of a job: did you mean output_format?"]
+    assert result["details"][0]["nearest"] == ["output_format"]
+    failed = run(on_standin, {"1": node("NoSuchNode")}, output_fromat="webp")
+    assert failed["code"] in {"INVALID_WORKFLOW", "PROMPT_REJECTED"}
+    assert [detail["code"] for detail in failed["details"]][-1] == "unknown_field"
 
 
 def _sleeping(seconds: float) -> Workflow:

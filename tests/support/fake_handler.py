@@ -19,6 +19,7 @@ def main() -> None:
         "cwd": str(Path.cwd()),
         "comfy_host": os.environ.get("COMFY_HOST"),
         "ld_preload": os.environ.get("LD_PRELOAD"),
+        "path": os.environ["PATH"],
         "supervised": (run_dir / "comfyui.pid").exists() or (run_dir / "comfyui.exit").exists(),
         "default_int": signal.getsignal(signal.SIGINT) is signal.default_int_handler,
     }

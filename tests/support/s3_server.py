@@ -51,6 +51,7 @@ class S3Server:
         self._open = threading.Event()
         self._open.set()
         self.held = threading.Event()
+        self._held_method = ""
         self._down = False
         self._client: Any = None
 
@@ -116,6 +117,10 @@ class S3Server:
         """The keys in a bucket, sorted."""
         return sorted(item["Key"] for item in self.client().list_objects_v2(Bucket=bucket).get("Contents", []))
 
+    def half_uploads(self, bucket: str = "outputs") -> list[str]:
+        """The keys whose upload was begun and neither completed nor aborted."""
+        return [item["Key"] for item in self.client().list_multipart_uploads(Bucket=bucket).get("Uploads", [])]
+
     def read(self, bucket: str, key: str) -> tuple[bytes, dict[str, Any]]:
         """An object's content and its head."""
         answer = self.client().get_object(Bucket=bucket, Key=key)
@@ -135,8 +140,9 @@ class S3Server:
         """403 for every request whose path holds `part`."""
         self._faults.append((lambda _verb, path: part in path, 403, "AccessDenied", None))
 
-    def hold(self) -> None:
-        """Take requests and keep them waiting until `release`; `held` is set when one has come."""
+    def hold(self, method: str = "") -> None:
+        """Take requests (of one method) and keep them waiting until `release`; `held` is set when one has come."""
+        self._held_method = method
         self.held.clear()
         self._open.clear()
 
@@ -157,7 +163,7 @@ class S3Server:
 
     def verdict(self, method: str, path: str) -> tuple[int, str] | None:
         """What to answer instead of passing on; waits while the front is held."""
-        if not self._open.is_set():
+        if not self._open.is_set() and self._held_method in ("", method):
             self.held.set()
             self._open.wait(60)
         if self._down:
@@ -217,7 +223,8 @@ class _Handler(BaseHTTPRequestHandler):
         connection = http.client.HTTPConnection("127.0.0.1", self.server.told.direct_port, timeout=60)
         try:
             headers = {name: value for name, value in self.headers.items() if name.lower() not in _HOP_HEADERS}
-            connection.request(self.command, self.path, body, {**headers, "Host": self.headers["Host"]})
+            # Not the Host it was asked under: moto takes the first part of a name it does not know for a bucket.
+            connection.request(self.command, self.path, body, headers)
             answer = connection.getresponse()
             return answer.status, answer.getheaders(), answer.read()
         finally:

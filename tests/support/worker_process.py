@@ -85,6 +85,10 @@ class WorkerProcess:
             return "".join(self._streams["stdout"])
 
     @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    @property
     def is_running(self) -> bool:
         return self._running().poll() is None
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from api.settings import Settings
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCKER = ROOT / "docker"
 DOCKERFILES = sorted(DOCKER.glob("*Dockerfile"))
@@ -70,6 +72,18 @@ def test_shell_scripts_are_sound(script: Path) -> None:
 @pytest.mark.parametrize("script", SHELL_SCRIPTS, ids=lambda path: path.name)
 def test_shellcheck_is_content(script: Path) -> None:
     succeeds(tool("shellcheck"), str(script))
+
+
+def test_who_writes_and_who_reads_the_run_files_means_the_same_folder() -> None:
+    default = Settings.model_fields["comfy_run_dir"].default
+    assert f"${{COMFY_RUN_DIR:={default}}}" in (ROOT / "start.sh").read_text()
+    assert f"${{COMFY_RUN_DIR:-{default}}}" in (DOCKER / "healthcheck.sh").read_text()
+
+
+def test_what_runs_as_root_in_the_image_names_its_shell_in_full() -> None:
+    """PATH begins with a folder of ComfyUI's user there."""
+    for script in (ROOT / "start.sh", DOCKER / "healthcheck.sh"):
+        assert script.read_text().startswith("#!/bin/bash\n")
 
 
 @pytest.mark.parametrize("file", DOCKERFILES, ids=lambda path: path.name)

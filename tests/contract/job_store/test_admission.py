@@ -5,8 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 from support.job_stores import T0, Stores, new_job
 
+from api.errors import DuplicateJob
 from api.jobs.job import TERMINAL, Status
-from api.jobs.store import Admission, DuplicateJob, Idempotency
+from api.jobs.store import Admission, Idempotency
 
 KEY = Idempotency("caller:key", "print", T0 + 100)
 

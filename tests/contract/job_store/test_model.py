@@ -124,7 +124,9 @@ class StoreAgainstModel(RuleBasedStateMachine):
         stale = {job for job in stale if self.known[job].heartbeat_at < self.now - 20}
         assert {job.id for job in self.stores.jobs.release_stale(20)} == stale
         for known in (self.known[job] for job in stale):
-            last = Status.FAILED if known.attempts >= 2 else Status.QUEUED
+            # A worker's end uses up no attempt; four claims for each of them, and the job is the reason.
+            last = Status.FAILED if known.lease and known.lease.attempt >= 8 else Status.QUEUED
+            known.attempts -= known.status is Status.RUNNING and last is Status.QUEUED
             known.go(Status.CANCELLED if known.status is Status.CANCELING else last, self.now)
 
     @rule(job_id=jobs)

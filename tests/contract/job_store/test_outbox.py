@@ -39,9 +39,10 @@ def test_jobs_that_end_without_a_worker_leave_one_too(stores: Stores) -> None:
     stores.add(webhook=HOOK, expires_at=T0)
     stores.jobs.expire()
     stores.add(webhook=HOOK, max_attempts=1)
-    stores.jobs.claim("w")
-    stores.clock.tick(61)
-    stores.jobs.release_stale(60)
+    for _ in range(4):
+        stores.jobs.claim("w")
+        stores.clock.tick(61)
+        stores.jobs.release_stale(60)
     stores.add(webhook=HOOK)
     stores.add()
     stores.jobs.cancel_queued()
@@ -86,3 +87,12 @@ def test_deliveries_go_with_their_job(stores: Stores) -> None:
     stores.jobs.delete(job.id)
     assert stores.webhooks.deliveries(job.id) == []
     assert stores.webhooks.claim_deliveries(30) == []
+
+
+def test_a_job_is_kept_until_its_webhook_is_delivered_or_given_up(stores: Stores) -> None:
+    job = ended(stores, Status.FAILED)
+    stores.clock.tick(100)
+    assert stores.jobs.purge(TERMINAL, stores.clock.now) == []
+    (delivery,) = stores.webhooks.claim_deliveries(30)
+    stores.webhooks.record_delivery(delivery, "200", DeliveryState.DELIVERED)
+    assert [gone.id for gone in stores.jobs.purge(TERMINAL, stores.clock.now)] == [job.id]

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from support.job_stores import Stores, opened
 
+from api.errors import StoreUnavailable
 from api.jobs.job import Status
-from api.jobs.store import JobFilter, StoreUnavailable
+from api.jobs.store import JobFilter
 from api.stores.job_store import SqlJobStore
 from api.stores.sqlite import SqliteDatabase
 

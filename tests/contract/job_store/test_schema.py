@@ -17,10 +17,10 @@ from sqlalchemy.dialects import sqlite
 from support.job_stores import Stores, open_database, opened
 from support.postgres_server import fresh_database
 
-from api.errors import DiskFull
+from api.errors import DiskFull, StoreOutdated, StoreUnavailable
 from api.ids import JobId
 from api.jobs.job import Status
-from api.jobs.store import Cursor, JobFilter, StoreOutdated, StoreUnavailable
+from api.jobs.store import Cursor, JobFilter
 from api.stores import postgres, schema, sql
 from api.stores.sqlite import SqliteDatabase
 from api.stores.tables import VERSION, metadata

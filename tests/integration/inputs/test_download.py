@@ -12,7 +12,15 @@ import pytest
 from support.scripted_site import HOST, Site, Visit, answer, drip, in_turn, redirect, serving
 from support.waiting import wait_for
 
-from api.errors import DiskFull, InputTooLarge, InputUnavailable, InputUrlRefused, InvalidInputFile, JobCancelled
+from api.errors import (
+    DiskFull,
+    InputNotFound,
+    InputTooLarge,
+    InputUnavailable,
+    InputUrlRefused,
+    InvalidInputFile,
+    JobCancelled,
+)
 from api.inputs.addresses import AddressGuard
 from api.inputs.download import Downloader
 from api.inputs.policy import InputPolicy
@@ -34,7 +42,7 @@ def to_loopback(host: str, port: int) -> list[str]:
     return ["127.0.0.1"]
 
 
-def downloader(lookup=to_loopback, public=None, tls=None, hosts=(HOST,), **policy) -> Downloader:
+def downloader(lookup=to_loopback, public=None, tls=None, hosts=(f"{HOST}:*",), **policy) -> Downloader:
     settings = InputPolicy(**{"retry_wait_s": 0.0, "timeout_s": PATIENT_S, **policy})
     return Downloader(settings, AddressGuard(settings.allow_private, hosts, lookup, public), tls)
 
@@ -142,7 +150,7 @@ def test_credentials_stay_with_their_host(site, tmp_path):
     site.pages["/b"] = redirect(site.url("/c", "other.test"))
     site.pages["/c"] = answer()
     url = site.url("/a").replace("//", "//user:secret@")
-    assert fetch(url, tmp_path, hosts=(HOST, "other.test")) == b"content"
+    assert fetch(url, tmp_path, hosts=(f"{HOST}:*", "other.test:*")) == b"content"
     assert [visit.headers.get("authorization") for visit in site.visits] == ["Basic dXNlcjpzZWNyZXQ="] * 2 + [None]
 
 
@@ -206,12 +214,22 @@ def test_troubles_that_stay(site, tmp_path):
     assert not any(secret in caught.value.message for secret in ("hush", "user", "pw@"))
 
 
-@pytest.mark.parametrize("status", ["404 Not Found", "403 Forbidden", "401 Who", "410 Gone", "304 Same"])
-def test_refusals_are_not_tried_again(site, tmp_path, status):
+@pytest.mark.parametrize("status", ["404 Not Found", "403 Forbidden", "401 Who", "410 Gone"])
+def test_refusals_are_not_tried_again_by_anyone(site, tmp_path, status):
     site.pages["/a"] = answer(b"", status)
-    with pytest.raises(InputUnavailable, match=f"HTTP {status[:3]}"):
+    with pytest.raises(InputNotFound, match=f"HTTP {status[:3]}") as caught:
         fetch(site.url("/a"), tmp_path)
     assert len(site.visits) == 1
+    assert not caught.value.retryable
+    assert caught.value.details[0]["field"] == "images.0.image"
+
+
+def test_an_answer_without_a_file_is_not_tried_again(site, tmp_path):
+    site.pages["/a"] = answer(b"", "304 Same")
+    with pytest.raises(InputUnavailable, match="HTTP 304") as caught:
+        fetch(site.url("/a"), tmp_path)
+    assert len(site.visits) == 1
+    assert type(caught.value) is InputUnavailable
 
 
 def test_a_body_shorter_than_announced_is_fetched_again(site, tmp_path):
@@ -394,7 +412,7 @@ def test_https_keeps_the_name_though_the_address_is_pinned(authority, tmp_path):
 def test_a_certificate_for_another_name(authority, tmp_path):
     server, client, _ = authority
     with serving(tls=server) as site, pytest.raises(InputUnavailable, match="certificate"):
-        fetch(site.url("/a", "other.test", "https"), tmp_path, tls=client, hosts=("other.test",))
+        fetch(site.url("/a", "other.test", "https"), tmp_path, tls=client, hosts=("other.test:*",))
 
 
 def test_a_certificate_nobody_knows(authority, tmp_path):
@@ -421,9 +439,20 @@ def test_a_cancel_interrupts_tls_as_well(authority, tmp_path):
 
 
 def resolve(url: str, tmp_path: Path, name: str = "a.png") -> Any:
-    policy = InputPolicy(allowed_hosts=(HOST,), retry_wait_s=0.0)
+    policy = InputPolicy(allowed_hosts=(f"{HOST}:*",), retry_wait_s=0.0)
     spec = ImageSpec(name, url, "images.0")
     return InputResolver(policy, lookup=to_loopback).resolve([spec], tmp_path, CancelToken())
+
+
+def test_the_urls_of_a_job_share_one_deadline(site, tmp_path):
+    stalled = drip(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x")
+    site.pages["/a"], site.pages["/b"] = answer(b"first"), stalled
+    policy = InputPolicy(allowed_hosts=(f"{HOST}:*",), timeout_s=PATIENT_S, total_timeout_s=0.5)
+    specs = [ImageSpec(name, site.url(f"/{name}"), f"images.{index}") for index, name in enumerate(["a", "b", "c"])]
+    with pytest.raises(InputUnavailable, match=r"longer than 0\.5 s together") as caught:
+        InputResolver(policy, lookup=to_loopback).resolve(specs, tmp_path, CancelToken())
+    assert caught.value.details[0]["field"] == "images.1.image"
+    assert site.paths() == ["/a", "/b"]
 
 
 def test_an_error_page_is_no_picture(site, tmp_path):

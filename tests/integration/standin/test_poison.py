@@ -19,14 +19,10 @@ def is_wedged(comfyui: StandinProcess, prompt_id: str) -> bool:
     return where(comfyui.url, prompt_id) == "running" and where(comfyui.url, "after") == "pending"
 
 
-def told_log(comfyui: StandinProcess) -> str:
-    log: str = requests.get(f"{comfyui.url}/internal/logs", timeout=5).json()
-    return log
-
-
 def wait_for_log(comfyui: StandinProcess, text: str) -> str:
-    wait_for(lambda: text in told_log(comfyui), f"{text!r} in the log")
-    return told_log(comfyui)
+    """What it has printed; GET /internal/logs keeps 300 writes, and a traceback of Python 3.11 is more than that."""
+    wait_for(lambda: text in comfyui.log, f"{text!r} in the log")
+    return comfyui.log
 
 
 @pytest.mark.parametrize(
@@ -45,7 +41,7 @@ def test_an_unneeded_node_without_inputs_kills_the_worker(
     assert is_wedged(comfyui, "bad")
     assert WORKER_DEAD in comfyui.log
     entries = requests.get(f"{comfyui.url}/internal/logs/raw", timeout=5).json()["entries"]
-    assert any(WORKER_DEAD in entry["m"] for entry in entries)
+    assert any("in _work" in entry["m"] for entry in entries), "its headline may be pushed out by its traceback"
 
 
 def test_extra_data_null_kills_the_worker(comfyui: StandinProcess):

@@ -44,8 +44,10 @@ def test_a_cancel_before():
 
 
 def test_the_time_limit_ends_the_wait():
-    begun = time.monotonic()
     signal = StopSignal(CancelToken(), 0.05)
+    assert not signal.wait(0.1), "it counts from the beginning of the execution"
+    begun = time.monotonic()
+    signal.begin()
     assert signal.wait(30)
     assert signal.reason is StopReason.TIMED_OUT
     assert time.monotonic() - begun < 5

@@ -11,9 +11,10 @@ import pytest
 from support.waiting import wait_for
 
 from api.comfyui.crash import CrashKind, ExitRecord, examine, last_life, to_error
-from api.comfyui.masking import mask, readable_lines
+from api.comfyui.log_lines import readable_lines
 from api.comfyui.process import ComfyProcess, exit_record, process_alive
 from api.errors import ComfyDied, ComfyNotStarted, ComfyWedged, CudaFault, OutOfVram
+from api.masking import mask
 
 STARTED = """\
 [start.sh] Starting ComfyUI: /opt/comfyui-venv/bin/python -u main.py --disable-auto-launch --port 8188
@@ -391,7 +392,9 @@ def test_an_autopsy_waits_for_the_last_words(process: ComfyProcess, tmp_path: Pa
 def test_an_autopsy_leaves_out_deaths_before_its_time(process: ComfyProcess, tmp_path: Path) -> None:
     write_exit(tmp_path, exit_code=None, signal=6)
     (tmp_path / "comfyui.pid").write_text(str(os.getpid()))
-    (tmp_path / "comfyui.log").write_text(UP + "Exception in thread Thread-1 (prompt_worker):\n")
+    (tmp_path / "comfyui.log").write_text(
+        UP + "Exception in thread Thread-1 (prompt_worker):\nTraceback (most recent call last):\n"
+    )
 
     report = process.autopsy(since=2000.0)
 

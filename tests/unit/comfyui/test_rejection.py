@@ -208,3 +208,12 @@ def test_nearest_cares_little_for_case_and_folders():
     assert nearest("V1-5-Pruned.safetensors", models)[0] == models[0]
     assert nearest("models/sd_xl_base_1.0.safetensors", models)[0] == models[1]
     assert nearest("qqqq", models) == []
+
+
+def test_what_lies_in_somebodys_own_folder_is_never_suggested():
+    own = f"job-{'0123456789abcdef' * 2}"
+    choices = [own, f"{own}/input.png", f"clipspace\\{own}\\input.png", "input.jpg"]
+    assert nearest("input.png", choices) == ["input.jpg"]
+    assert nearest(own[:-1] + "0", choices) == []
+    hashed = f"model-{'ab' * 16}.safetensors"
+    assert nearest(hashed.replace("model", "modle"), [hashed]) == [hashed]

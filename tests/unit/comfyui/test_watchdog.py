@@ -1,5 +1,6 @@
 """What the log of a ComfyUI says about its worker thread."""
 
+import pytest
 from support.recorded import dead_worker_log, history
 
 from api.comfyui.watchdog import worker_died
@@ -14,7 +15,24 @@ def test_pitfall_12_the_headline_may_be_gone_from_the_log():
 
 def test_the_headline_comes_in_pieces():
     assert worker_died(["got prompt\n", "Exception in thread ", "Thread-1 (prompt_worker)", ":\n", "Traceback"])
-    assert worker_died(["Exception in thread Thread-12 (prompt_worker):\n"])
+    assert worker_died(["Exception in thread ", "Thread-12 (prompt_worker)", ":\n"])
+
+
+@pytest.mark.parametrize(
+    "writes",
+    [
+        # print(text), logging.info(text), a file name, the message of a node's error
+        ["Exception in thread Thread-1 (prompt_worker):", "\n", "Traceback (most recent call last):", "\n"],
+        ["Exception in thread Thread-1 (prompt_worker):\n", "Traceback (most recent call last):\n"],
+        ["Saved Exception in thread Thread-1 (prompt_worker):.png\n"],
+        ["!!! Exception during processing !!! \nException in thread Thread-1 (prompt_worker):\nTraceback\n"],
+        ["Exception in thread ", "\n", "Thread-1 (prompt_worker)", "\n", ":\n"],
+        ['  File "/comfyui/execution.py", line 1, in execute', "\n", "    ", "\n"],
+        ['  File "/comfyui/execution.py", line 1, in execute\n', "    return x\n"],
+    ],
+)
+def test_what_a_caller_can_have_written_there_is_no_end(writes: list[str]):
+    assert not worker_died(writes)
 
 
 def test_errors_of_nodes_are_no_end():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.comfyui.wording import natural_key, presentable, presentable_value
+from api.comfyui.wording import presentable, presentable_value
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,3 @@ def test_values():
     assert presentable_value(None) is None
     assert presentable_value("/etc/ssl/key.pem") == "…/key.pem"
     assert presentable_value({"a": "/etc/ssl/key.pem"}) == "{'a': '…/key.pem'}"
-
-
-def test_natural_order():
-    ids = ["10", "9", "2.0.0.1", "2", "57:8", "57:10"]
-    assert sorted(ids, key=natural_key) == ["2", "2.0.0.1", "9", "10", "57:8", "57:10"]

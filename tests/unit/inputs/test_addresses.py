@@ -1,6 +1,6 @@
 import pytest
 
-from api.errors import InputUrlRefused
+from api.errors import InputUrlRefused, InvalidSettings
 from api.inputs.addresses import AddressGuard, is_public
 
 
@@ -77,3 +77,31 @@ def test_exemptions():
     assert exempt.addresses("minio.local", 80) == exempt.addresses("minio.local.", 80) == ["10.0.0.1"]
     with pytest.raises(InputUrlRefused):
         exempt.addresses("minio.local.evil.example", 80)
+
+
+@pytest.mark.parametrize(
+    ("entry", "host", "ports"),
+    [
+        ("minio", "minio", {80, 443}),
+        ("minio:9000", "minio", {9000}),
+        ("minio:*", "minio", {80, 443, 9000, 22}),
+        ("::1", "::1", {80, 443}),
+        ("[::1]", "::1", {80, 443}),
+        ("[::1]:9000", "::1", {9000}),
+        ("Minio.LAN.:9000", "minio.lan", {9000}),
+    ],
+)
+def test_a_host_is_exempt_at_its_own_ports_only(entry, host, ports):
+    exempt = guard(["10.0.0.1"], allowed_hosts=[entry])
+    for port in (80, 443, 9000, 22):
+        if port in ports:
+            assert exempt.addresses(host, port)
+        else:
+            with pytest.raises(InputUrlRefused):
+                exempt.addresses(host, port)
+
+
+@pytest.mark.parametrize("entry", ["minio:http", "minio:0", "minio:65536", "minio:-1", "[::1]:x"])
+def test_a_port_that_is_none(entry):
+    with pytest.raises(InvalidSettings, match=r"host:port or host:\*"):
+        guard([], allowed_hosts=[entry])

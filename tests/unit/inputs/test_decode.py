@@ -122,7 +122,7 @@ def test_the_limit_stops_the_writing(tmp_path):
 @pytest.mark.parametrize("size", [10, 1_000_000])
 def test_a_full_disk_says_so(size, tmp_path):
     (tmp_path / "file").symlink_to("/dev/full")
-    with pytest.raises(DiskFull, match="disk is full"):
+    with pytest.raises(DiskFull, match="No space left to write the input files"):
         decoded("A" * size * 4, tmp_path)
 
 

@@ -1,6 +1,7 @@
 import io
 import random
 import struct
+import time
 import zlib
 from pathlib import Path
 
@@ -96,6 +97,58 @@ def test_a_picture_over_pillows_own_limit_is_judged_by_ours(tmp_path):
         check(huge, tmp_path, "a.png", max_pixels=199_999_999)
     with pytest.raises(InvalidInputFile):
         check(huge, tmp_path, "a.png", max_pixels=200_000_000)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.txt", "a.latent", "a.dat", "a"])
+@pytest.mark.parametrize("form", ["PNG", "GIF", "TIFF", "AVIF"])
+def test_the_limits_of_pictures_hold_under_any_name(form, name, tmp_path):
+    with pytest.raises(InputTooLarge, match="200 × 100"):
+        check(picture(form, (200, 100)), tmp_path, name)
+
+
+def test_a_damaged_picture_under_another_name_is_not_ours_to_judge(tmp_path):
+    content = picture("PNG")
+    assert check(content[: len(content) // 2], tmp_path, "a.latent") == "application/octet-stream"
+
+
+def tiff_of_many_pages(count: int) -> bytes:
+    """Pages of one grey pixel each, 134 bytes apart."""
+    pages = bytearray(struct.pack("<2sHI", b"II", 42, 8))
+    fields = [(256, 4, 1, 1), (257, 4, 1, 1), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8)]
+    fields += [(277, 3, 1, 1), (278, 4, 1, 1), (279, 4, 1, 1)]
+    body = struct.pack("<H", len(fields)) + b"".join(struct.pack("<HHII", *field) for field in fields)
+    for page in range(count):
+        after = len(pages) + len(body) + 4 if page < count - 1 else 0
+        pages += body + struct.pack("<I", after)
+    return bytes(pages)
+
+
+def gif_of_many_frames(count: int) -> bytes:
+    head = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes(6)
+    frame = b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
+    return head + frame * count + b";"
+
+
+@pytest.mark.parametrize(("name", "make"), [("a.tiff", tiff_of_many_pages), ("a.gif", gif_of_many_frames)])
+def test_a_million_frames_are_not_counted(name, make, tmp_path):
+    assert check(make(3), tmp_path, name)
+    started = time.process_time()
+    with pytest.raises(InputTooLarge, match="more than 2,000 frames"):
+        check(make(300_000), tmp_path, name, max_pixels=200_000_000)
+    assert time.process_time() - started < 5
+
+
+def test_avif_counts_twice(tmp_path):
+    assert check(picture("AVIF", (50, 50)), tmp_path, "a.avif", max_pixels=5000)
+    with pytest.raises(InputTooLarge, match="50 × 50, counted 2 times for AVIF"):
+        check(picture("AVIF", (50, 50)), tmp_path, "a.avif", max_pixels=4999)
+
+
+def test_pillows_limit_for_the_process_is_left_alone(tmp_path):
+    before = Image.MAX_IMAGE_PIXELS
+    assert before
+    check(picture("PNG"), tmp_path, "a.png")
+    assert before == Image.MAX_IMAGE_PIXELS
 
 
 def test_cancel_stops_the_reading(tmp_path):

@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import io
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from PIL import Image
 
 from api.errors import (
+    InputNotFound,
     InputTooLarge,
     InputUnavailable,
     InputUrlRefused,
@@ -171,3 +173,71 @@ def test_a_cancel_between_chunks(tmp_path):
 
     with pytest.raises(JobCancelled):
         resolver(open_s3).resolve(specs(("a", "s3://b/k")), tmp_path, cancel)
+
+
+def held_by(path: Path, source: str = "spool:1") -> dict[str, Path]:
+    return {source: path}
+
+
+def test_a_source_of_the_hosts_is_copied_and_checked_like_any_other(tmp_path):
+    kept = tmp_path / "kept"
+    kept.write_bytes(png())
+    (file,) = resolver().resolve(specs(("a.png", "spool:1")), tmp_path / "work", CancelToken(), held_by(kept))
+    assert (file.path.read_bytes(), file.mime_type) == (png(), "image/png")
+    assert file.sha256 == hashlib.sha256(png()).hexdigest()
+    assert file.path.parent == tmp_path / "work"
+    # The copy is the job's, the original the host's.
+    file.path.unlink()
+    assert kept.read_bytes() == png()
+
+
+@pytest.mark.parametrize(
+    ("content", "policy", "kind"),
+    [
+        (png()[:40], {}, InvalidInputFile),
+        (png(), {"max_pixels": 63}, InputTooLarge),
+        (png(), {"max_file_bytes": 20}, InputTooLarge),
+        (png(), {"max_total_bytes": 20}, InputTooLarge),
+        (b"#EXTM3U", {}, InvalidInputFile),
+    ],
+)
+def test_the_limits_hold_for_files_of_the_host_too(content, policy, kind, tmp_path):
+    kept = tmp_path / "kept"
+    kept.write_bytes(content)
+    with pytest.raises(kind) as caught:
+        resolver(**policy).resolve(specs(("a.png", "spool:1")), tmp_path / "work", CancelToken(), held_by(kept))
+    assert caught.value.details[0]["field"] == "images.0.image"
+
+
+def test_only_what_the_host_holds_is_read_from_its_disk(tmp_path):
+    kept = tmp_path / "kept"
+    kept.write_bytes(png())
+    for source in ("spool:2", str(kept), f"file://{kept}"):
+        with pytest.raises(InvalidInput):
+            resolver().resolve(specs(("a.png", source)), tmp_path / "work", CancelToken(), held_by(kept))
+
+
+def test_a_file_of_the_host_that_is_gone(tmp_path):
+    with pytest.raises(InputUnavailable, match=r"images\.0\.image: the file the worker kept for it is gone"):
+        resolver().resolve(specs(("a.png", "spool:1")), tmp_path, CancelToken(), held_by(tmp_path / "gone"))
+
+
+def test_a_bucket_that_has_no_such_object_is_not_asked_again(tmp_path):
+    def missing(bucket: str, key: str) -> Iterator[bytes]:
+        raise InputNotFound("There is none.")
+
+    with pytest.raises(InputNotFound, match=r"^images\.0\.image: There is none\.$") as caught:
+        resolver(missing).resolve(specs(("a", "s3://b/k")), tmp_path, CancelToken())
+    assert not caught.value.retryable
+
+
+def test_all_urls_of_a_job_share_one_deadline(tmp_path):
+    def endless(bucket: str, key: str) -> Iterator[bytes]:
+        while True:
+            yield b"x"
+
+    limited = resolver(endless, total_timeout_s=0.2, max_file_bytes=10**9)
+    started = time.monotonic()
+    with pytest.raises(InputUnavailable, match=r"longer than 0\.2 s together \(setting INPUT_URLS_TIMEOUT_S\)"):
+        limited.resolve(specs(("a", "s3://b/1"), ("b", "s3://b/2")), tmp_path, CancelToken())
+    assert time.monotonic() - started < 5

@@ -1,7 +1,7 @@
 import pytest
 
 from api.ids import JobId
-from api.jobs.names import fault_of_name, folder_of
+from api.jobs.names import fault_of_name, folder_of, is_job_folder
 
 
 @pytest.mark.parametrize(
@@ -57,25 +57,29 @@ def test_names_that_do_not(name):
     assert fault_of_name(name)
 
 
-@pytest.mark.parametrize("job_id", ["abc-1", "b1f0e4c2-7d1a-4f0e-9f55-0123456789ab-e1", "sync-1_2.x"])
-def test_harmless_job_ids_are_their_folder(job_id):
-    assert folder_of(JobId(job_id)) == job_id
-
-
+KEY = b"k" * 32
 AWKWARD = ["", ".", "..", "a/b", "a_b/", "../../etc", "A", "a", "a ", "x" * 65, "x" * 66, "ü", "a..b", "a%b", "\ud800"]
 
 
-@pytest.mark.parametrize("job_id", AWKWARD)
-def test_other_job_ids_become_safe_folders(job_id):
-    folder = folder_of(JobId(job_id))
-    assert 0 < len(folder) <= 64
-    assert set(folder) <= set("abcdefghijklmnopqrstuvwxyz0123456789._-~")
-    assert ".." not in folder
-    assert folder[0].isalnum()
+@pytest.mark.parametrize("job_id", [*AWKWARD, "abc-1"])
+def test_any_job_id_becomes_a_safe_folder(job_id):
+    folder = folder_of(JobId(job_id), KEY)
+    assert is_job_folder(folder)
+    assert len(folder) == 36
+    assert set(folder) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
 
 
 def test_folders_never_collide():
-    folders = [folder_of(JobId(job_id)) for job_id in AWKWARD]
-    # What another id was made into is no way to get at its folder.
-    folders += [folder_of(JobId(folder)) for folder in folders if "~" in folder]
-    assert len(set(folders)) == len(folders)
+    assert len({folder_of(JobId(job_id), KEY) for job_id in AWKWARD}) == len(AWKWARD)
+
+
+def test_a_folder_can_be_told_again_with_the_key_only():
+    folder = folder_of(JobId("abc-1"), KEY)
+    assert folder == folder_of(JobId("abc-1"), bytes(KEY))
+    assert folder != folder_of(JobId("abc-1"), b"K" * 32)
+    assert "abc-1" not in folder
+
+
+@pytest.mark.parametrize("name", ["abc", "job-1", "job-" + "f" * 33, "job-" + "G" * 32, "job-" + "0" * 32 + "\n"])
+def test_other_folders_are_not_taken_for_a_jobs(name):
+    assert not is_job_folder(name)

@@ -55,6 +55,59 @@ def test_unknown_keys_are_ignored():
     assert parsed.images == (ImageSpec("a.png", "aGk=", "images.0"),)
 
 
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [
+        ("output_fromat", "output_format"),
+        ("outputFormat", "output_format"),
+        ("overide", "overrides"),
+        ("image", "images"),
+        ("timeout", "timeout_s"),
+        ("api_key_comfyorg", "api_key_comfy_org"),
+    ],
+)
+def test_a_key_that_is_nearly_a_field_is_remarked_on(key, nearest):
+    (remark,) = request(**{key: "x"}).remarks
+    assert (remark["field"], remark["code"], remark["nearest"]) == (key, "unknown_field", [nearest])
+    assert f"did you mean {nearest}?" in remark["message"]
+
+
+def test_misspelled_keys_beside_the_input_and_in_buckets_are_remarked_on():
+    bucket = {"endpointUrl": "https://minio/pics", "accessId": "a", "accessSecret": "b"}
+    job = {"id": "1", "s3config": {}, "s3Config": {**bucket, "bucket_nam": "x"}}
+    parsed = parse({**job, "input": {"workflow": WORKFLOW, "s3": {**bucket, "Region": "x"}}}, LIMITS)
+    assert [remark["field"] for remark in parsed.remarks] == ["s3config", "s3Config.bucket_nam", "s3.Region"]
+
+
+@pytest.mark.parametrize("key", ["mode", "prompt_id", "seed", "webhook", "x" * 41, "worker_flow_name"])
+def test_keys_that_are_somebody_elses_are_not_remarked_on(key):
+    assert request(**{key: "x"}).remarks == ()
+    assert parse({key: "x", "input": {"workflow": WORKFLOW}}, LIMITS).remarks == ()
+
+
+def test_a_misspelled_workflow_explains_the_missing_one():
+    error = refusal({"input": {"worklow": WORKFLOW}})
+    assert [(detail["field"], detail["code"]) for detail in error.details] == [
+        ("workflow", "missing"),
+        ("worklow", "unknown_field"),
+    ]
+    assert "did you mean workflow?" in error.message
+
+
+def test_very_many_unknown_keys_take_no_time():
+    assert len(request(**{f"workflo{n}": 1 for n in range(50_000)}).remarks) <= 100
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_flags_are_no_numbers(flag):
+    assert finding("output_quality", output_quality=flag)["message"] == (
+        "output_quality must be a whole number, not true or false."
+    )
+    assert finding("timeout_s", timeout_s=flag)["code"] == "wrong_type"
+    error = refusal({"input": {"workflow": WORKFLOW}, "policy": {"executionTimeout": flag}})
+    assert error.details[0]["field"] == "policy.executionTimeout"
+
+
 @pytest.mark.parametrize("job_id", [None, ""])
 def test_a_job_without_id_gets_a_uuid(job_id):
     parsed = parse({"id": job_id, "input": {"workflow": WORKFLOW}}, LIMITS)

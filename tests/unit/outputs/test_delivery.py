@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,18 @@ from typing import Any
 import pytest
 from support.output_files import comfy_png, noise, output_file, picture
 
-from api.errors import DiskFull, InvalidInput, OutputUnavailable, StorageUnreachable, WorkerError
+from api.errors import (
+    DiskFull,
+    InvalidInput,
+    JobCancelled,
+    OutputUnavailable,
+    StorageUnreachable,
+    WorkerError,
+    WorkerStopping,
+)
 from api.ids import JobId
-from api.jobs.ports import Delivered, DeliveredFile, OutputFile, OutputSink
+from api.jobs.cancel import CancelToken
+from api.jobs.ports import Bucket, Delivered, DeliveredFile, OutputFile, OutputSink
 from api.jobs.request import OutputOptions, S3Config
 from api.outputs.delivery import Delivery
 from api.outputs.handover import OUTPUT_LOST
@@ -31,7 +41,7 @@ class Sink:
         self.fails = fails
         self.taken: list[OutputFile] = []
 
-    def put(self, job_id: JobId, file: OutputFile) -> Delivered:
+    def put(self, job_id: JobId, file: OutputFile, cancel: CancelToken | None = None) -> Delivered:
         if error := self.fails(file):
             raise error
         self.taken.append(file)
@@ -50,7 +60,7 @@ def files(tmp_path: Path) -> list[OutputFile]:
 def deliver(
     files: list[OutputFile],
     *,
-    s3: OutputSink | None = None,
+    s3: Bucket | None = None,
     disk: OutputSink | None = None,
     limit: int | None = None,
     s3_config: S3Config | None = None,
@@ -233,6 +243,60 @@ def test_order_is_that_of_the_files_with_many_uploads(tmp_path: Path) -> None:
     files = [output_file(noise(tmp_path / f"{n}.bin", 100, seed=n), index=n) for n in range(30)]
     entries, _ = deliver(files, s3=Sink("s3_url", lambda file: DOWN if file.index % 3 == 0 else None))
     assert [entry.file.index for entry in entries] == list(range(30))
+
+
+def test_a_hosts_sink_takes_what_would_be_inline(files: list[OutputFile]) -> None:
+    host, bucket = Sink("output"), Sink("s3_url", lambda file: DOWN if file.filename == "middle.bin" else None)
+    folder = files[0].path.parent
+    entries, _ = Delivery(inline=InlineSink()).deliver(JOB, files, OutputOptions(), None, folder, inline=host)
+    assert kinds(entries) == ["output"] * 3
+    assert host.taken == files
+    entries, details = Delivery(inline=InlineSink(), s3=bucket).deliver(
+        JOB, files, OutputOptions(), None, folder, inline=host
+    )
+    assert kinds(entries) == ["s3_url", "output", "s3_url"]
+    assert len(details) == 1
+
+
+def test_a_preview_goes_to_the_hosts_sink_as_well(tmp_path: Path) -> None:
+    file, host = output_file(comfy_png(tmp_path / "a.png", 400, 300)), Sink("output")
+    delivery = Delivery(inline=InlineSink(), disk=Sink("file"), inline_limit_bytes=60_000)
+    (entry,), _ = delivery.deliver(JOB, [file], OutputOptions(), None, tmp_path, inline=host)
+    assert (entry.where.type, entry.file.filename) == ("output", "a.preview.webp")
+    assert entry.original
+
+
+@pytest.mark.parametrize("delivery", ["base64", "s3"])
+def test_a_cancel_ends_it_between_two_files(files: list[OutputFile], delivery: Any) -> None:
+    cancel = CancelToken()
+
+    def stop(file: OutputFile) -> None:
+        cancel.cancel(WorkerStopping("The worker is being stopped."))
+
+    sink = Sink("any", stop)
+    with pytest.raises(WorkerStopping):
+        Delivery(inline=InlineSink(), s3=sink).deliver(
+            JOB, files * 5, OutputOptions(delivery=delivery), None, files[0].path.parent, inline=sink, cancel=cancel
+        )
+    assert 1 <= len(sink.taken) <= (1 if delivery == "base64" else 4)
+
+
+def test_an_upload_that_cannot_be_cut_is_left_behind(files: list[OutputFile]) -> None:
+    cancel, release, ended = CancelToken(), threading.Event(), threading.Event()
+
+    def hang(file: OutputFile) -> None:
+        cancel.cancel()
+        release.wait(10)
+        ended.set()
+
+    try:
+        with pytest.raises(JobCancelled):
+            Delivery(inline=InlineSink(), s3=Sink("s3_url", hang)).deliver(
+                JOB, files, OutputOptions(), None, files[0].path.parent, cancel=cancel
+            )
+        assert not ended.is_set()
+    finally:
+        release.set()
 
 
 def test_nothing_to_deliver() -> None:

@@ -10,11 +10,6 @@ def node(class_type: str = "A", **inputs: Any) -> dict[str, Any]:
     return {"class_type": class_type, "inputs": inputs}
 
 
-def test_node_ids_sort_as_people_count():
-    ids = ["a", "10:3", "10", "2", "10:20", "1" * 5000, "02", "a2", "a10", ""]
-    assert sorted(ids, key=graph.sort_key) == ["", "02", "2", "10", "10:3", "10:20", "1" * 5000, "a", "a2", "a10"]
-
-
 def test_seeds_are_found_also_behind_primitives():
     workflow = {
         "10": node("KSampler", seed=7, steps=20),

@@ -1,0 +1,281 @@
+"""`python -m api.client`: submit workflows, watch and cancel jobs, fetch what they made.
+
+Exit status: 0 done, 1 the job failed (or a workflow is not valid), 2 wrong usage, 3 the server does not answer,
+4 the server refuses, 130 interrupted.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import urlsplit
+
+from .client import Client
+from .client_http import DownloadFailed, Refused, StillRunning, Unreachable
+from .client_inputs import Source, is_address
+from .client_jobs import Job
+from .client_runpod import BASE_URL, RunpodClient
+from .client_terminal import ProgressLine
+
+DONE, FAILED, USAGE, UNREACHABLE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+AnyClient: TypeAlias = Client | RunpodClient
+
+
+class UsageError(Exception):
+    """The command line asks for something that cannot be."""
+
+
+def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] = os.environ) -> int:
+    """Run one command; the exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        with _client(arguments, environment) as client:
+            status: int = arguments.command(client, arguments)
+    except UsageError as error:
+        return _complain(str(error), USAGE)
+    except Unreachable as error:
+        return _complain(str(error), UNREACHABLE)
+    except Refused as error:
+        return _complain(_refusal(error), REFUSED)
+    except (DownloadFailed, StillRunning) as error:
+        return _complain(str(error), FAILED)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:  # `… | head` has read enough
+        sys.stderr.close()
+        return DONE
+    return status
+
+
+def _client(arguments: argparse.Namespace, environment: Mapping[str, str]) -> AnyClient:
+    limits = {"timeout_s": arguments.timeout, "retries": arguments.retries}
+    if arguments.runpod:
+        key = arguments.api_key or environment.get("RUNPOD_API_KEY")
+        return RunpodClient(arguments.runpod, key, base_url=arguments.url or BASE_URL, **limits)
+    url = arguments.url or environment.get("COMFYUI_WORKER_URL") or "http://localhost:8000"
+    if urlsplit(url).scheme not in {"http", "https"}:
+        raise UsageError(f"--url must begin with http:// or https://, not {url!r}.")
+    return Client(url, arguments.api_key or environment.get("COMFYUI_WORKER_API_KEY"), **limits)
+
+
+def _submit(client: AnyClient, arguments: argparse.Namespace) -> int:
+    workflow, fields = _read_job(arguments.workflow)
+    images = {**_given_images(fields.pop("images", None)), **dict(map(_image, arguments.image))}
+    overrides = {**(fields.pop("overrides", None) or {}), **dict(map(_override, arguments.set))}
+    options = {name: value for name in ("priority", "webhook") if (value := getattr(arguments, name))}
+    key = {"idempotency_key": arguments.idempotency_key} if arguments.idempotency_key else {}
+    job = client.submit(workflow, images, overrides, **{**fields, **options, **key})
+    if arguments.no_wait:
+        print(job.job_id)
+        return DONE
+    print(f"job {job.job_id}", file=sys.stderr)
+    return _follow(client, job.job_id, arguments)
+
+
+def _watch(client: AnyClient, arguments: argparse.Namespace) -> int:
+    return _follow(client, arguments.job_id, arguments)
+
+
+def _follow(client: AnyClient, job_id: str, arguments: argparse.Namespace) -> int:
+    line = ProgressLine(sys.stderr)
+    try:
+        job = client.wait(job_id, arguments.wait_timeout, line.show)
+    except KeyboardInterrupt:
+        line.done()
+        return _interrupted(client, job_id, arguments)
+    finally:
+        line.done()
+    if not job.succeeded:
+        print(f"job {job_id} is {job.status}" + (f": {job.error}" if job.error else ""), file=sys.stderr)
+        return FAILED
+    return _deliver(client, job, arguments)
+
+
+def _interrupted(client: AnyClient, job_id: str, arguments: argparse.Namespace) -> int:
+    if arguments.cancel_on_interrupt:
+        print(f"job {job_id} is {client.cancel(job_id).status}", file=sys.stderr)
+    else:
+        hint = f"to come back: … watch {job_id}; to stop it: … cancel {job_id}"
+        print(f"job {job_id} goes on; {hint}", file=sys.stderr)
+    return INTERRUPTED
+
+
+def _deliver(client: AnyClient, job: Job, arguments: argparse.Namespace) -> int:
+    if arguments.out is None:
+        _print_json(job.result)
+        return DONE
+    for path in client.download(job, arguments.out):
+        print(path)
+    for warning in (job.result or {}).get("errors") or ():
+        print(f"warning: {warning}", file=sys.stderr)
+    return DONE
+
+
+def _status(client: AnyClient, arguments: argparse.Namespace) -> int:
+    job = client.status(arguments.job_id)
+    if job.succeeded and arguments.out is not None:
+        return _deliver(client, job, arguments)
+    _print_json(job.raw)
+    return FAILED if job.ended and not job.succeeded else DONE
+
+
+def _cancel(client: AnyClient, arguments: argparse.Namespace) -> int:
+    job = client.cancel(arguments.job_id)
+    print(f"job {arguments.job_id} is {job.status}")
+    return DONE
+
+
+def _list(client: AnyClient, arguments: argparse.Namespace) -> int:
+    filters = {"status": arguments.status} if arguments.status else {}
+    for job in client.list(limit=arguments.limit, **filters):
+        print("\t".join((job.job_id, job.status, _local_time(job.raw.get("created_at")), job.error or "")).rstrip())
+    return DONE
+
+
+def _validate(client: AnyClient, arguments: argparse.Namespace) -> int:
+    workflow, fields = _read_job(arguments.workflow)
+    images = {**_given_images(fields.get("images")), **dict(map(_image, arguments.image))}
+    overrides = {**(fields.get("overrides") or {}), **dict(map(_override, arguments.set))}
+    report = client.validate(workflow, images, overrides)
+    _print_json(report)
+    return DONE if report.get("ok") else FAILED
+
+
+def _read_job(path: str) -> tuple[Any, dict[str, Any]]:
+    """The workflow, and the other fields of a file that holds a whole job `{"input": …}`."""
+    try:
+        text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8-sig")
+        content = json.loads(text)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON: {error}.") from None
+    given = content.get("input") if isinstance(content, dict) else None
+    if not isinstance(given, dict) or "workflow" not in given:
+        return content, {}
+    fields = dict(given)
+    return fields.pop("workflow"), fields
+
+
+def _given_images(images: Any) -> dict[str, Source]:
+    """Those of a job file: they are text already, base64 or an address."""
+    entries = images if isinstance(images, list) else []
+    try:
+        found = {str(entry["name"]): str(entry["image"]) for entry in entries}
+    except (TypeError, KeyError):
+        raise UsageError('images of the job file must be a list of {"name": …, "image": …}.') from None
+    return {name: text if is_address(text) else f"data:;base64,{text}" for name, text in found.items()}
+
+
+def _image(text: str) -> tuple[str, Source]:
+    """`file`, or `name=file` where the workflow calls it otherwise; the file may be an address."""
+    name, equals, source = text.partition("=")
+    if not equals or is_address(text) or Path(text).is_file():
+        name, source = "", text
+    if is_address(source):
+        return name or Path(urlsplit(source).path).name or "image", source
+    if not Path(source).is_file():
+        raise UsageError(f"--image {text}: there is no file {source}.")
+    return name or Path(source).name, Path(source)
+
+
+def _override(text: str) -> tuple[str, Any]:
+    """`6.text=a cat`, `3.seed=7`: what reads as JSON is taken as that, the rest as text."""
+    key, equals, value = text.partition("=")
+    if not equals or "." not in key:
+        raise UsageError(f'--set {text}: write NODE.INPUT=VALUE, as in 6.text="a cat".')
+    try:
+        return key, json.loads(value)
+    except ValueError:
+        return key, value
+
+
+def _refusal(error: Refused) -> str:
+    lines = [str(error)]
+    for detail in error.details:
+        text = str(detail.get("message") or "")
+        near = detail.get("nearest")
+        if text and text not in lines[0]:
+            lines.append(f"  {text}" + (f" Nearest: {', '.join(map(str, near))}." if near else ""))
+    return "\n".join(lines)
+
+
+def _complain(text: str, status: int) -> int:
+    print(text, file=sys.stderr)
+    return status
+
+
+def _local_time(seconds: Any) -> str:
+    known = isinstance(seconds, int | float)
+    return datetime.fromtimestamp(seconds, UTC).astimezone().isoformat(" ", "seconds") if known else ""
+
+
+def _print_json(content: Any) -> None:
+    print(json.dumps(content, indent=2, ensure_ascii=False))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m api.client",
+        description="Client of the ComfyUI worker.",
+        epilog=(__doc__ or "").partition("\n\n")[2],
+    )
+    parser.add_argument("--url", help="address of the worker (COMFYUI_WORKER_URL, else http://localhost:8000)")
+    parser.add_argument("--api-key", help="better given as COMFYUI_WORKER_API_KEY (RUNPOD_API_KEY with --runpod)")
+    parser.add_argument("--runpod", metavar="ENDPOINT_ID", help="an endpoint on RunPod instead of a worker of your own")
+    parser.add_argument("--timeout", type=float, default=30.0, metavar="S", help="seconds one answer may take")
+    parser.add_argument("--retries", type=int, default=4, metavar="N", help="how often a request is repeated")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    submit = _job_command(commands, "submit", _submit, "run a workflow and fetch its outputs")
+    submit.add_argument("--priority", choices=("low", "normal", "high"))
+    submit.add_argument("--webhook", metavar="URL", help="told when the job has ended")
+    submit.add_argument("--idempotency-key", metavar="KEY", help="the same key is the same job, not a second one")
+    submit.add_argument("--no-wait", action="store_true", help="print the job's id and return")
+    _following(submit)
+
+    watch = _command(commands, "watch", _watch, "follow a job to its end", "job_id")
+    _following(watch)
+    status = _command(commands, "status", _status, "print a job as JSON", "job_id")
+    status.add_argument("--out", type=Path, metavar="DIR", help="fetch its outputs if it has ended")
+    _command(commands, "cancel", _cancel, "stop a job", "job_id")
+    jobs = _command(commands, "list", _list, "id, status, time of submit and error of the newest jobs")
+    jobs.add_argument("--status", help="only these")
+    jobs.add_argument("--limit", type=int, default=20)
+    _command(commands, "stats", lambda client, _: _printed(client.stats()), "counts of jobs")
+    _command(commands, "health", lambda client, _: _printed(client.health()), "how the worker is doing")
+    _job_command(commands, "validate", _validate, "tell whether a workflow would run, without running it")
+    return parser
+
+
+def _printed(content: Any) -> int:
+    _print_json(content)
+    return DONE
+
+
+def _command(commands: Any, name: str, run: Any, text: str, *positional: str) -> argparse.ArgumentParser:
+    command: argparse.ArgumentParser = commands.add_parser(name, help=text)
+    for argument in positional:
+        command.add_argument(argument)
+    command.set_defaults(command=run)
+    return command
+
+
+def _job_command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    command = _command(commands, name, run, text)
+    command.add_argument("workflow", help='API format, or a job {"input": …}; - for standard input')
+    command.add_argument(
+        "--image", action="append", default=[], metavar="[NAME=]FILE", help="an input file, or its URL"
+    )
+    command.add_argument("--set", action="append", default=[], metavar="NODE.INPUT=VALUE", help="change an input")
+    return command
+
+
+def _following(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--out", type=Path, metavar="DIR", help="fetch the outputs into it (else print the result)")
+    command.add_argument("--wait-timeout", type=float, metavar="S", help="give up waiting; the job goes on")
+    command.add_argument("--cancel-on-interrupt", action="store_true", help="Ctrl-C stops the job too")

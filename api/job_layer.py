@@ -1,0 +1,303 @@
+"""The durable job layer put together: store, spool, service, dispatcher, janitor, webhooks around the one handler."""
+
+import fcntl
+import functools
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from .errors import InvalidSettings
+from .ids import InstanceName
+from .inputs.addresses import AddressGuard
+from .jobs.dispatcher import Dispatcher
+from .jobs.durations import Durations
+from .jobs.estimate import Estimates
+from .jobs.hub import EventHub
+from .jobs.intake import Intake
+from .jobs.janitor import Janitor
+from .jobs.job import ACTIVE
+from .jobs.outbox import Delivery
+from .jobs.request import JobRequest
+from .jobs.results import Results
+from .jobs.service import JobService
+from .jobs.spool import Spool
+from .jobs.statistics import Statistics
+from .jobs.store import JobFilter
+from .jobs.updates import Kind
+from .jobs.uploads import Uploads
+from .jobs.webhook_message import job_event
+from .jobs.webhooks import WebhookSender
+from .logs import get_logger
+from .outputs.archive import Archive
+from .preflight import Preflight
+from .sealing import Sealer, load_key
+from .settings import Settings
+from .stores.database import Database
+from .stores.job_store import SqlJobStore
+from .stores.metrics import SqlLedger
+from .stores.metrics_file import FileLedger
+from .stores.outbox import SqlWebhookOutbox
+from .stores.sqlite import SqliteDatabase
+from .stores.tables import VERSION
+from .webhook_client import WebhookClient
+from .wiring import Services, build, preflight, preload, warm_up
+from .workflows.shape import shape
+
+log = get_logger()
+
+# What each dialect's webhooks say, given the job and its result; the event of our own API for all others.
+Bodies = Mapping[str, Callable[["Delivery", Any, dict[str, Any] | None], tuple[bytes, str]]]
+_HEARTBEATS_PER_LOSS = 6
+# Running jobs that are looked at for an estimate; a fleet has more, and its line is then told as shorter than it is.
+_MOST_RUNNING = 1000
+
+
+@dataclass(frozen=True)
+class JobLayer:
+    """Everything a surface needs, and everything that has to be started and stopped."""
+
+    settings: Settings
+    core: Services
+    database: Database
+    service: JobService
+    hub: EventHub
+    spool: Spool
+    uploads: Uploads
+    outbox: SqlWebhookOutbox
+    sealer: Sealer
+    preflight: Preflight
+    webhooks: WebhookSender
+    dispatcher: Dispatcher
+    janitor: Janitor
+    statistics: Statistics
+    estimates: Estimates
+    worker: str
+    key: bytes
+    _lock: IO[bytes] | None
+
+    def start(self) -> None:
+        """Take up what an earlier process left, then begin to work. Returns at once; ComfyUI may come up later."""
+        if self._lock is not None:
+            # Nobody else works on this database: whatever is still marked as running has lost its worker.
+            left = self.service.reset_stuck(0)
+            if left:
+                log.info("Jobs of an earlier process go on", jobs=left)
+        self.core.comfy.crew.start(functools.partial(warm_up, self.core))
+        threading.Thread(target=self._begin, name="get-ready", daemon=True).start()
+        self.janitor.start()
+        self.webhooks.start()
+
+    def _begin(self) -> None:
+        self.statistics.load()
+        preload(self.core)
+        self.dispatcher.start()
+
+    def drain(self, grace_s: float) -> bool:
+        """Stop working: nothing new is taken, running jobs have `grace_s`. False when some had to be handed back."""
+        self.service.stop()
+        self.core.comfy.pool.hand_back_waiting()
+        self.dispatcher.drain(grace_s)
+        self.janitor.stop()
+        self.statistics.save()
+        self.webhooks.stop()
+        self.core.comfy.crew.stop()
+        return self.dispatcher.running() == 0
+
+    def close(self) -> None:
+        """Let go of everything; after `drain`."""
+        self.core.close()
+        self.database.close()
+        if self._lock is not None:
+            self._lock.close()
+
+
+def build_job_layer(settings: Settings, bodies: Bodies) -> JobLayer:
+    """Make the job layer. Opens the database, starts no thread. Raises InvalidSettings, StoreUnavailable."""
+    root = _spool_root(settings)
+    spool = _spool(root, settings)
+    key = load_key(root / "key")
+    core = build(_with_scratch(settings, root), folder_key=key, runs_per_job=1)
+    sealer = Sealer(key)
+    database = _database(settings)
+    store = SqlJobStore(database, time.time, settings.job_ageing_s)
+    outbox = SqlWebhookOutbox(database, time.time)
+    hub = EventHub(time.time)
+    uploads = Uploads(
+        root / "uploads",
+        settings.max_upload_bytes,
+        ttl_s=settings.upload_retention_hours * 3600,
+        check_room=spool.check_room,
+    )
+    intake = Intake(spool, sealer, core.inputs.keep, uploads.find, core.inputs.check)
+    guard = AddressGuard(settings.webhook_allow_private, settings.webhook_allowed_hosts)
+    post = WebhookClient(guard, settings.webhook_timeout_s)
+    service = JobService(
+        store=store,
+        spool=spool,
+        intake=intake,
+        results=Results(spool),
+        hub=hub,
+        sealer=sealer,
+        check=core.handler.check,
+        check_webhook=post.check,
+        waits_for=lambda: _obstacle(core),
+        max_queued=settings.max_queue_size,
+        max_attempts=settings.job_max_attempts,
+        expand=core.binder.submission,
+        shape_of=_shape_of,
+    )
+    worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+    webhooks = WebhookSender(
+        outbox,
+        post.post,
+        functools.partial(_body_of, service, bodies),
+        open_url=sealer.open,
+        keys=settings.webhook_keys,
+        try_s=settings.webhook_timeout_s,
+    )
+    hub.listen(lambda update: webhooks.wake() if update.kind is Kind.FINISHED else None)
+    dispatcher = Dispatcher(
+        store=store,
+        spool=spool,
+        intake=intake,
+        service=service,
+        hub=hub,
+        core=core.handler,
+        capacity=core.comfy.pool,
+        worker=worker,
+        heartbeat_s=settings.job_lost_after_s / _HEARTBEATS_PER_LOSS,
+        poll_s=settings.job_processing_interval / 1000,
+        archive=Archive(settings.output_dir) if settings.output_files else None,
+    )
+    statistics = _statistics(settings, database)
+    service.on_end(statistics.note)
+    estimates = _estimates(settings, statistics.durations, service, dispatcher, lambda: _free(core, service))
+    return JobLayer(
+        settings=settings,
+        core=core,
+        database=database,
+        service=service,
+        hub=hub,
+        spool=spool,
+        uploads=uploads,
+        outbox=outbox,
+        sealer=sealer,
+        preflight=preflight(core, lambda workflow: estimates.expected_s(shape(workflow))),
+        webhooks=webhooks,
+        dispatcher=dispatcher,
+        janitor=Janitor(
+            service=service,
+            spool=spool,
+            lost_after_s=settings.job_lost_after_s,
+            keep_s=settings.job_retention_hours * 3600,
+            interval_s=settings.cleanup_interval_s,
+            sweeps=(uploads.expire,),
+            looks=(statistics.save_when_due,),
+        ),
+        statistics=statistics,
+        estimates=estimates,
+        worker=worker,
+        key=key,
+        _lock=None if settings.database_url else _sole_owner(root / "lock"),
+    )
+
+
+def migrate(settings: Settings) -> str:
+    """Bring the database to this release's version; SQLite does so by itself whenever it is opened."""
+    if settings.database_url is None:
+        SqliteDatabase(settings.sqlite_db_path).close()
+        return VERSION
+    from .stores import postgres
+
+    return postgres.migrate(settings.database_url.get_secret_value())
+
+
+def _statistics(settings: Settings, database: Database) -> Statistics:
+    path = settings.metrics_file_path
+    ledger = FileLedger(path) if path else SqlLedger(database)
+    return Statistics(ledger, Durations(), time.time, settings.metrics_save_interval / 1000)
+
+
+def _estimates(
+    settings: Settings,
+    durations: Durations,
+    service: JobService,
+    dispatcher: Dispatcher,
+    slots: Callable[[], Sequence[InstanceName]],
+) -> Estimates:
+    return Estimates(
+        durations,
+        running=lambda: service.list(JobFilter(ACTIVE), _MOST_RUNNING).jobs,
+        upcoming=lambda: service.upcoming(settings.max_queue_size),
+        live=dispatcher.live,
+        slots=slots,
+        clock=time.time,
+    )
+
+
+def _shape_of(request: JobRequest) -> str | None:
+    return shape(request.workflow, request.overrides)
+
+
+def _free(core: Services, service: JobService) -> Sequence[InstanceName]:
+    """The ComfyUIs of this worker that jobs are given to now."""
+    return [] if service.paused() else [member.name for member in core.comfy.roster.takers]
+
+
+def _spool_root(settings: Settings) -> Path:
+    return settings.spool_dir or settings.sqlite_db_path.with_name(f"{settings.sqlite_db_path.name}.files")
+
+
+def _spool(root: Path, settings: Settings) -> Spool:
+    try:
+        return Spool(root, settings.min_free_disk_mb * 1_000_000)
+    except OSError as error:
+        raise InvalidSettings(f"The folder {root} of the jobs' files cannot be used: {error.strerror}.") from error
+
+
+def _with_scratch(settings: Settings, root: Path) -> Settings:
+    """Scratch space on the disk of the spool, unless told otherwise: an output is kept there without a copy."""
+    return (
+        settings if "work_dir" in settings.model_fields_set else settings.model_copy(update={"work_dir": root / "work"})
+    )
+
+
+def _database(settings: Settings) -> Database:
+    if settings.database_url is None:
+        return SqliteDatabase(settings.sqlite_db_path)
+    from .stores.postgres import PostgresDatabase
+
+    return PostgresDatabase(settings.database_url.get_secret_value())
+
+
+def _sole_owner(path: Path) -> IO[bytes] | None:
+    """The lock of the process that works on this database alone; None when another one does."""
+    lock = path.open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        log.warning("Another process works on this database", lock=str(path))
+        return None
+    return lock
+
+
+def _obstacle(core: Services) -> str | None:
+    trouble = core.comfy.roster.trouble()
+    return f"No ComfyUI can take it: {trouble}" if trouble else None
+
+
+def _body_of(service: JobService, bodies: Bodies, delivery: Delivery) -> tuple[bytes, str] | None:
+    if not service.exists(delivery.job_id):
+        return None
+    job = service.get(delivery.job_id)
+    build_body = bodies.get(job.dialect)
+    if build_body is None:
+        return job_event(delivery, job)
+    return build_body(delivery, job, service.result(job))

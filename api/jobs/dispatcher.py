@@ -1,0 +1,320 @@
+"""Takes jobs from the store when ComfyUI can take them, runs them through the handler, and writes down how they end.
+
+Capacity first, claim second: where no ComfyUI has room jobs stay in line. Knows no SQL, no HTTP and no ComfyUI.
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from ..errors import (
+    ComfyBusy,
+    ComfyDied,
+    ComfyNotStarted,
+    ComfyUnreachable,
+    ComfyWedged,
+    Detail,
+    DiskFull,
+    InternalError,
+    JobCancelled,
+    JobTimedOut,
+    PromptLost,
+    StoreUnavailable,
+    WorkerError,
+)
+from ..ids import JobId
+from ..logs import get_logger
+from .cancel import CancelToken
+from .ends import UNNAMED, Run
+from .events import Emit
+from .hub import EventHub
+from .intake import Intake
+from .job import Job, JobError, Status
+from .measured import Live
+from .performance import category
+from .ports import Attempt, Capacity, Host, OutputSink, Seat
+from .result import failure
+from .running import RunningJob
+from .service import JobService
+from .spool import Spool
+from .store import JobStore
+from .updates import Kind
+
+log = get_logger()
+
+# Not the job's fault, as far as one run can tell: the next one may go well.
+_AGAIN = frozenset(
+    kind.code
+    for kind in (ComfyDied, ComfyNotStarted, ComfyUnreachable, ComfyWedged, PromptLost, DiskFull, StoreUnavailable)
+)
+# Losses by which a prompt that had begun may be the one that kills ComfyUI.
+_SUSPECT = _AGAIN - {DiskFull.code, StoreUnavailable.code}
+_SAYING = {
+    Status.SUCCEEDED: "Job completed successfully",
+    Status.FAILED: "Job failed",
+    Status.TIMED_OUT: "Job timed out",
+    Status.CANCELLED: "Job cancelled",
+}
+# What log pipelines of the middleware this API stands in for look for.
+_LOGGED_AS = {"service": "comfyui-worker", "component": "job-processor"}
+_ENDS = {JobCancelled.code: Status.CANCELLED, JobTimedOut.code: Status.TIMED_OUT}
+_POLL_S = 1.0
+_LOOK_AGAIN_S = 0.5
+_RETRY_DELAY_S = 2.0
+_BUSY_DELAY_S = 1.0
+_WRITE_AGAIN_S = 0.5
+_PROGRESS_EVERY_S = 0.5
+
+
+class Core(Protocol):
+    """The part of JobHandler that is called here."""
+
+    def __call__(
+        self, job: object, emit: Emit, cancel: CancelToken, inline_limit_bytes: int | None, host: Host
+    ) -> dict[str, Any]:
+        """Run one job to its result; never raises for the job's own fault."""
+
+
+class Dispatcher:
+    """One thread claims jobs as `capacity` allows, each job has a thread, and one more keeps their leases alive."""
+
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        spool: Spool,
+        intake: Intake,
+        service: JobService,
+        hub: EventHub,
+        core: Core,
+        capacity: Capacity,
+        worker: str,
+        heartbeat_s: float,
+        poll_s: float = _POLL_S,
+        archive: OutputSink | None = None,
+    ) -> None:
+        self._store = store
+        self._spool = spool
+        self._intake = intake
+        self._service = service
+        self._hub = hub
+        self._core = core
+        self._capacity = capacity
+        self._worker = worker
+        self._heartbeat_s = heartbeat_s
+        self._poll_s = poll_s
+        self._archive = archive
+        self._work = threading.Event()
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._running: dict[JobId, RunningJob] = {}
+        self._runs: set[threading.Thread] = set()
+        self._claims = threading.Thread(target=self._take_jobs, name="dispatcher", daemon=True)
+        self._pulse = threading.Thread(target=self._keep_leases, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        """Start the threads."""
+        self._store.on_work(self._work.set)
+        self._service.on_cancel(self.cancel)
+        self._claims.start()
+        self._pulse.start()
+
+    def running(self) -> int:
+        """How many jobs run in this process."""
+        with self._lock:
+            return len(self._running)
+
+    @property
+    def concurrency(self) -> int:
+        """How many jobs it has in hand at most."""
+        return self._capacity.most()
+
+    def live(self) -> Mapping[JobId, Live]:
+        """The runs of this process as they stand."""
+        with self._lock:
+            running = dict(self._running)
+        return {job_id: each.measured.live() for job_id, each in running.items()}
+
+    def cancel(self, job_id: JobId) -> None:
+        """Stop the job if it runs here."""
+        with self._lock:
+            running = self._running.get(job_id)
+        if running is not None:
+            running.token.cancel()
+
+    def drain(self, grace_s: float) -> None:
+        """Claim nothing more and give running jobs so long to finish; the rest goes back into the line.
+
+        Their prompts go on in ComfyUI: whoever claims the jobs next follows them.
+        """
+        self._stopping.set()
+        self._work.set()
+        until = time.monotonic() + grace_s
+        if self._claims.is_alive():
+            self._claims.join(max(0.0, until - time.monotonic()))
+        with self._lock:
+            runs = list(self._runs)
+        for thread in runs:
+            thread.join(max(0.0, until - time.monotonic()))
+        with self._lock:
+            left = list(self._running.values())
+        for running in left:
+            running.abandoned = True
+            try:
+                after = self._store.release(running.job.lease)
+            except WorkerError as error:
+                log.warning("Job not handed back", job_id=running.job.id, error=error.message)
+                continue
+            if after is not None and after.is_terminal:
+                self._announce(after, running.measured.run({}))
+            else:
+                log.info("Job handed back", job_id=running.job.id)
+
+    def _take_jobs(self) -> None:
+        while not self._stopping.is_set():
+            seat = self._capacity.take(_LOOK_AGAIN_S)
+            if seat is None:
+                continue
+            job = None
+            try:
+                job = self._next()
+            except WorkerError as error:
+                log.error("No job can be taken", error=error.message)
+                self._stopping.wait(_POLL_S)
+            finally:
+                if job is None:
+                    seat.leave()
+            if job is not None:
+                self._start(job, seat)
+
+    def _next(self) -> Job | None:
+        # Cleared before the look, so that what comes after it is seen.
+        self._work.clear()
+        job = None if self._stopping.is_set() else self._store.claim(self._worker)
+        if job is None:
+            self._work.wait(self._poll_s)
+        return job
+
+    def _start(self, job: Job, seat: Seat) -> None:
+        running = RunningJob(job, self._store, self._hub)
+        thread = threading.Thread(target=self._run, args=(job, running, seat), name=f"job-{job.id[:8]}", daemon=True)
+        with self._lock:
+            self._running[job.id] = running
+            self._runs.add(thread)
+        thread.start()
+
+    def _run(self, job: Job, running: RunningJob, seat: Seat) -> None:
+        try:
+            log.info("Job started", **job.log_context())
+            result = self._result(job, running, seat)
+        except Exception:  # The job's border: it ends with an answer, and the thread goes on.
+            log.exception("Job failed by a defect of the worker", job_id=job.id)
+            result = failure(InternalError("The worker failed on this job; its log has the reason under the job's id."))
+        try:
+            if not running.abandoned:
+                self._end(job, running, result)
+        finally:
+            seat.leave()
+            with self._lock:
+                self._running.pop(job.id, None)
+                self._runs.discard(threading.current_thread())
+
+    def _result(self, job: Job, running: RunningJob, seat: Seat) -> dict[str, Any]:
+        request = self._intake.reopen(job.id)
+        if request is None:
+            return failure(InternalError("The job's request is no longer on the worker's disk; submit it again."))
+        content, held = request
+        resume = Attempt(job.prompt_id, job.instance) if job.prompt_id and job.instance else None
+        sink = self._spool.sink(job.id, job.attempt)
+        host = Host(inline=sink, archive=self._archive, held=held, resume=resume, seat=seat)
+        self._hub.publish(job.id, Kind.STARTED, {"attempt": job.attempts})
+        return self._core(content, running.emit, running.token, None, host)
+
+    def _end(self, job: Job, running: RunningJob, result: Mapping[str, Any]) -> None:
+        """Write down how the run ended; for as long as it takes, unless the lease is lost."""
+        while True:
+            try:
+                after = self._written(job, running, result)
+            except (StoreUnavailable, DiskFull) as error:
+                log.warning("The end of a job cannot be written down yet", job_id=job.id, error=error.message)
+                if running.lost or running.abandoned or self._stopping.wait(_WRITE_AGAIN_S):
+                    return
+                continue
+            if after is None:
+                log.warning("The job was taken over meanwhile", job_id=job.id)
+            elif after.is_terminal:
+                self._announce(after, running.measured.run(result))
+            else:
+                self._hub.publish(job.id, Kind.QUEUED, {"position": None, "again": True})
+            return
+
+    def _announce(self, job: Job, run: Run) -> None:
+        self._service.announce_end(job, run)
+        took_s = (job.finished_at or 0.0) - (job.started_at or 0.0) if job.started_at is not None else 0.0
+        log.info(
+            _SAYING[job.status],
+            message=_SAYING[job.status],
+            **job.log_context(),
+            **_LOGGED_AS,
+            jobId=job.id,
+            jobType=job.workflow_name or UNNAMED,
+            processingDuration=round(took_s * 1000),
+            resultSize=run.result_bytes,
+            stages_s={stage: round(seconds, 4) for stage, seconds in run.stages_s.items()},
+            **_why(job.error),
+        )
+
+    def _written(self, job: Job, running: RunningJob, result: Mapping[str, Any]) -> Job | None:
+        error = _error_of(result)
+        if error is not None and error.code == ComfyBusy.code and not running.token.is_set():
+            # Nothing was tried, so nothing counts.
+            return self._store.release(job.lease, tried=False, delay_s=_BUSY_DELAY_S, error=error)
+        if error is not None and error.code in _AGAIN and not running.token.is_set():
+            used = running.began and error.code in _SUSPECT
+            if not (job.is_worn_out or (used and job.is_last_attempt)):
+                log.warning("Run lost, the job goes back into the line", job_id=job.id, code=error.code, used=used)
+                delay_s = 0.0 if self._capacity.available(besides=running.instance) else _RETRY_DELAY_S
+                return self._store.release(job.lease, used=used, delay_s=delay_s, error=error)
+            error = _given_up(error, job)
+            result = {**result, "error": error.message}
+        status = Status.SUCCEEDED if error is None else _ENDS.get(error.code, Status.FAILED)
+        path = self._spool.keep_result(job.id, job.attempt, result)
+        after = self._store.finish(job.lease, status, error, path)
+        if after is not None:
+            self._spool.forget_other_runs(job.id, job.attempt)
+        return after
+
+    def _keep_leases(self) -> None:
+        while not self._stopping.is_set() or self.running():
+            time.sleep(min(self._heartbeat_s, _PROGRESS_EVERY_S))
+            with self._lock:
+                jobs = list(self._running.values())
+            for running in jobs:
+                running.beat(self._heartbeat_s)
+
+
+def _error_of(result: Mapping[str, Any]) -> JobError | None:
+    if "error" not in result:
+        return None
+    details: list[Detail] = list(result.get("details") or ())
+    return JobError(
+        str(result.get("code", InternalError.code)),
+        str(result["error"]),
+        tuple(details),
+        bool(result.get("retryable", False)),
+    )
+
+
+def _why(error: JobError | None) -> dict[str, Any]:
+    """What the log says of an error: of a refused input only what is wrong, since the text may quote it."""
+    if error is None:
+        return {"code": "OK"}
+    if category(error.code) == "input":
+        return {"code": error.code, "fields": [detail.get("field") for detail in error.details]}
+    return {"code": error.code, "error": error.message}
+
+
+def _given_up(error: JobError, job: Job) -> JobError:
+    message = f"{error.message} This was run {job.attempts} of {job.max_attempts} (setting JOB_MAX_ATTEMPTS)."
+    return JobError(error.code, message, error.details, error.retryable)

@@ -1,0 +1,110 @@
+"""Between a request as it arrives and as it waits: inline files become files of the spool, secrets are sealed."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, BinaryIO
+
+from ..errors import Detail, InvalidInputFile
+from ..ids import JobId
+from ..sealing import Sealer
+from .files import translated_disk_errors
+from .request import ImageSpec, JobRequest
+from .spool import Spool
+
+UPLOAD = "upload:"
+_HELD = "held:"
+# Where callers put keys of their own: in the input, and beside it.
+_SECRET_INPUTS = ("comfy_org_api_key", "api_key_comfy_org", "s3")
+_SECRET_ENVELOPE = ("s3Config",)
+
+KeepInline = Callable[[ImageSpec, Path], bool]
+FindUpload = Callable[[str], Path | None]
+CheckFile = Callable[[ImageSpec, Path], None]
+Files = Mapping[str, BinaryIO]
+_NO_FILES: Files = MappingProxyType({})
+
+
+def _taken_as_it_is(_spec: ImageSpec, _path: Path) -> None:
+    return None
+
+
+class Intake:
+    """`keep_inline` writes a source that holds its content to a file and says False of others (URLs).
+
+    `check_file` raises an InvalidInput for a file that the job's source must not be.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        sealer: Sealer,
+        keep_inline: KeepInline,
+        find_upload: FindUpload,
+        check_file: CheckFile = _taken_as_it_is,
+    ) -> None:
+        self._spool = spool
+        self._sealer = sealer
+        self._keep_inline = keep_inline
+        self._find_upload = find_upload
+        self._check_file = check_file
+
+    def take(self, job_id: JobId, job: Mapping[str, Any], request: JobRequest, files: Files = _NO_FILES) -> None:
+        """Keep the job's request and its files; `files` by source. Raises InvalidInput for bad files, DiskFull."""
+        given = _input_of(job)
+        images = [dict(image) for image in given.get("images") or ()]
+        for index, (image, spec) in enumerate(zip(images, request.images, strict=True)):
+            if self._keep(job_id, index, spec, files):
+                image["image"] = f"{_HELD}{index}"
+        if images:
+            given["images"] = images
+        kept = {**job, "id": job_id, "input": self._sealed(given, _SECRET_INPUTS)}
+        self._spool.keep_request(job_id, self._sealed(kept, _SECRET_ENVELOPE))
+
+    def reopen(self, job_id: JobId) -> tuple[dict[str, Any], dict[str, Path]] | None:
+        """The job as the handler takes it, and the files behind its sources; None when the request is gone."""
+        kept = self._spool.request(job_id)
+        if kept is None:
+            return None
+        job = self._opened(kept, _SECRET_ENVELOPE)
+        job["input"] = self._opened(kept["input"], _SECRET_INPUTS)
+        return job, {f"{_HELD}{path.name}": path for path in self._spool.held_files(job_id)}
+
+    def _keep(self, job_id: JobId, index: int, spec: ImageSpec, files: Files) -> bool:
+        place = self._spool.held_file(job_id, index)
+        if spec.source in files:
+            with translated_disk_errors(place), place.open("wb") as kept:
+                files[spec.source].seek(0)
+                shutil.copyfileobj(files[spec.source], kept)
+            self._check_file(spec, place)
+            return True
+        if not spec.source.startswith(UPLOAD):
+            return self._keep_inline(spec, place)
+        upload = self._find_upload(spec.source.removeprefix(UPLOAD))
+        if upload is None:
+            message = f"{spec.field}.image names an upload this worker does not have; upload the file again."
+            raise InvalidInputFile(
+                message, [Detail(field=f"{spec.field}.image", code="unknown_upload", message=message)]
+            )
+        self._check_file(spec, upload)
+        try:
+            os.link(upload, place)
+        except OSError:
+            shutil.copyfile(upload, place)
+        return True
+
+    def _sealed(self, value: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+        secrets = {name: self._sealer.seal(value[name]) for name in names if value.get(name)}
+        return {**value, **secrets}
+
+    def _opened(self, value: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+        return {**value, **{name: self._sealer.open(value[name]) for name in names if name in value}}
+
+
+def _input_of(job: Mapping[str, Any]) -> dict[str, Any]:
+    """The input as an object of its own; checked before, so it is one, or the JSON of one."""
+    given = job["input"]
+    return dict(json.loads(given) if isinstance(given, str) else given)

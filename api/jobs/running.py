@@ -1,0 +1,95 @@
+"""One job while this process runs it: what it told last, whether its lease holds, and how to stop it."""
+
+import threading
+import time
+
+from ..errors import WorkerError, WorkerStopping
+from ..logs import get_logger
+from .cancel import CancelToken
+from .events import JobEvent, NodeStarted, ProgressMade, PromptAssigned, PromptStarted, StepReached
+from .hub import EventHub
+from .job import Job
+from .measured import Measured
+from .store import JobStore, Progress
+from .updates import told
+
+log = get_logger()
+
+
+class RunningJob:
+    """`began`: its prompt has begun to execute. `abandoned`: its end is no longer this process's to write."""
+
+    def __init__(self, job: Job, store: JobStore, hub: EventHub) -> None:
+        self.job = job
+        self.token = CancelToken()
+        self.began = False
+        self.instance = job.instance
+        self.lost = False
+        self.abandoned = False
+        self.measured = Measured(is_resumed=job.prompt_id is not None)
+        self._store = store
+        self._hub = hub
+        self._lock = threading.Lock()
+        self._progress = Progress(0.0)
+        self._told = self._progress
+        self._beat_at = time.monotonic()
+
+    def emit(self, event: JobEvent) -> None:
+        """Take one event of the run. Raises what ends the run: nobody may submit a prompt without a lease."""
+        if self.abandoned:
+            return
+        self.measured.note(event)
+        match event:
+            case PromptAssigned(prompt_id=prompt_id, instance=instance):
+                self.began, self.instance = False, instance
+                if not self._store.assign_prompt(self.job.lease, prompt_id, instance):
+                    self._lose()
+                    self.token.raise_if_set()
+            case PromptStarted() | NodeStarted() | ProgressMade() | StepReached():
+                self.began = True
+                self._note(event)
+            case _:
+                pass
+        update = told(event)
+        if update is not None:
+            self._hub.publish(self.job.id, *update)
+
+    def beat(self, every_s: float) -> None:
+        """Say how far the job is when that is news, and every so often that it is alive.
+
+        Stops it when its lease is void or it shall be cancelled.
+        """
+        if self.abandoned or self.lost:
+            return
+        with self._lock:
+            progress = self._progress
+        if progress == self._told and time.monotonic() - self._beat_at < every_s:
+            return
+        self._beat_at = time.monotonic()
+        try:
+            job = self._store.heartbeat(self.job.lease, progress if progress != self._told else None)
+        except WorkerError as error:
+            log.warning("No heartbeat", job_id=self.job.id, error=error.message)
+            return
+        self._told = progress
+        if job is None:
+            self._lose()
+        elif job.cancel_requested:
+            self.token.cancel()
+
+    def _note(self, event: JobEvent) -> None:
+        with self._lock:
+            now = self._progress
+            match event:
+                case NodeStarted(node_id=node_id):
+                    self._progress = now._replace(node=node_id, step=None, steps=None)
+                case StepReached(step=step, steps=steps):
+                    self._progress = now._replace(step=step, steps=steps)
+                case ProgressMade(percent=percent):
+                    self._progress = now._replace(progress=round(percent / 100, 4))
+                case _:
+                    pass
+
+    def _lose(self) -> None:
+        self.lost = True
+        self.token.cancel(WorkerStopping("Another worker has taken the job over."))

@@ -1,0 +1,146 @@
+"""A job told as frames to one reader: a snapshot, what happens from then on, and the end. Knows no transport."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable
+from dataclasses import replace
+
+from ..errors import JobNotFound
+from ..ids import JobId
+from .hub import EventHub, Subscription
+from .job import ACTIVE, Job, Status
+from .service import JobService
+from .store import JobFilter
+from .updates import Kind, Update
+from .view import Frame, View, counted
+
+# How long nothing may be heard of a job before the store is asked: another process may run or end it.
+_LOOK_AFTER_S = 1.0
+_END = "end"
+
+Frames = AsyncGenerator[Frame | None, None]
+
+
+class Watch:
+    """Makes the frames of jobs. Its methods belong to an event loop and never block it."""
+
+    def __init__(self, service: JobService, hub: EventHub) -> None:
+        self._service = service
+        self._hub = hub
+
+    async def job(self, job_id: JobId) -> Job:
+        """The job. Raises JobNotFound."""
+        return await asyncio.to_thread(self._service.get, job_id)
+
+    def has_seen_all(self, job: Job, last_id: str | None) -> bool:
+        """Whether a reader who was told up to `last_id` knows already how the job ended."""
+        if not (last_id and job.is_terminal):
+            return False
+        newest = self._hub.newest(job.id)
+        seen = self._number(last_id)
+        return last_id.endswith(f"-{_END}") or (seen is not None and newest is not None and newest.seq <= seen)
+
+    async def frames(self, job_id: JobId, last_id: str | None = None, *, previews: bool = False) -> Frames:
+        """A snapshot, or what came after `last_id` where that is still known, then all news up to `finished`.
+
+        None whenever a second passes without news. Ends early when the record of the job goes. Raises JobNotFound.
+        """
+        with self._hub.subscribe(job_id, self._number(last_id), previews=previews) as updates:
+            job = await self.job(job_id)
+            view = View(job, updates.history)
+            if not updates.resumed:
+                yield view.snapshot(await self._position(job))
+                if job.is_terminal:
+                    yield self._numbered(view.end(job), _END)
+                    return
+            async for frame in self._news(updates, view):
+                yield frame
+                if frame is not None and frame.event == Kind.FINISHED:
+                    return
+
+    async def all_frames(self) -> Frames:
+        """How many jobs there are in each state, then the updates of all jobs of this process, without end.
+
+        None whenever a second passes without news.
+        """
+        with self._hub.subscribe() as updates:
+            yield await asyncio.to_thread(self._overview)
+            views: dict[JobId, View] = {}
+            while True:
+                update = await updates.next(_LOOK_AFTER_S)
+                if update is None:
+                    yield None
+                    continue
+                view = views.setdefault(update.job_id, View(Job(update.job_id, update.at)))
+                frame = view.told(update)
+                if update.kind in {Kind.QUEUED, Kind.FINISHED}:
+                    del views[update.job_id]
+                if frame is not None:
+                    yield frame
+
+    async def present(self, limit: int = 200) -> list[Frame]:
+        """Snapshots of the jobs that run and of those that are next in line, so many of either."""
+        return await asyncio.to_thread(self._present, limit)
+
+    def _present(self, limit: int) -> list[Frame]:
+        running = self._service.list(JobFilter(statuses=ACTIVE), limit).jobs
+        waiting = enumerate(self._service.upcoming(limit))
+        return [*(View(job).snapshot(None) for job in running), *(View(job).snapshot(place) for place, job in waiting)]
+
+    async def _news(self, updates: Subscription, view: View) -> Frames:
+        while True:
+            update = await updates.next(_LOOK_AFTER_S)
+            frames = await (self._told(_burst(update, updates), view) if update else self._looked_up(updates, view))
+            if frames is None:
+                return
+            if not frames:
+                yield None
+            for frame in frames:
+                yield frame
+
+    async def _told(self, burst: Iterable[Update], view: View) -> list[Frame]:
+        frames: list[Frame] = []
+        for update in burst:
+            frame = view.told(update)
+            if frame is None:
+                continue
+            if update.kind is Kind.QUEUED:
+                frame = view.queued(await asyncio.to_thread(self._service.position, view.job_id), update)
+            if frames and frames[-1].event == frame.event == Kind.PROGRESS:
+                frames.pop()
+            frames.append(self._numbered(frame, str(update.seq)))
+        return frames
+
+    async def _looked_up(self, updates: Subscription, view: View) -> list[Frame] | None:
+        """What the store knows more; None when the job is gone."""
+        try:
+            job = await self.job(view.job_id)
+        except JobNotFound:
+            return None
+        position = await self._position(job)
+        if not updates.is_empty:
+            return []
+        return [self._numbered(f, _END) if f.event == Kind.FINISHED else f for f in view.seen(job, position)]
+
+    async def _position(self, job: Job) -> int | None:
+        if job.status is not Status.QUEUED:
+            return None
+        return await asyncio.to_thread(self._service.position, job.id)
+
+    def _overview(self) -> Frame:
+        return Frame("overview", {"paused": self._service.paused(), "counts": counted(self._service.counts())})
+
+    def _numbered(self, frame: Frame, number: str) -> Frame:
+        return replace(frame, id=f"{self._hub.epoch}-{number}")
+
+    def _number(self, last_id: str | None) -> int | None:
+        """The number in an id of this process; None for one of another, or for none."""
+        epoch, _, number = (last_id or "").partition("-")
+        return int(number) if epoch == self._hub.epoch and number.isascii() and number.isdigit() else None
+
+
+def _burst(first: Update, updates: Subscription) -> list[Update]:
+    """The update, and when it is one of progress all that waits behind it: the last of them is enough."""
+    burst = [first]
+    while burst[-1].kind is Kind.PROGRESS and (update := updates.take()) is not None:
+        burst.append(update)
+    return burst

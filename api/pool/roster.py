@@ -1,0 +1,182 @@
+"""The ComfyUIs there are and how each of them is: what probers find, what operators change."""
+
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..comfyui.catalog import Catalog
+from ..errors import ComfyUnreachable, InstanceConflict, InstanceNotFound
+from ..ids import InstanceName, PromptId
+from ..logs import get_logger
+from .breaker import Cause, State
+from .member import Member
+from .needs import Offers
+
+log = get_logger()
+
+
+class Roster:
+    """Safe to share between threads: `changed` is the one lock of the pool, notified whenever something is new."""
+
+    def __init__(self, members: Sequence[Member], clock: Callable[[], float] = time.monotonic) -> None:
+        self.changed = threading.Condition()
+        self._clock = clock
+        self._members = {member.name: member for member in members}
+        # Live: whoever holds it sees members come and go.
+        self.catalogs: dict[InstanceName, Catalog] = {member.name: member.catalog for member in members}
+
+    @property
+    def is_several(self) -> bool:
+        """Whether there is a choice."""
+        return len(self._members) > 1
+
+    @property
+    def members(self) -> Sequence[Member]:
+        """All there are, in the order they came."""
+        with self.changed:
+            return tuple(self._members.values())
+
+    @property
+    def takers(self) -> Sequence[Member]:
+        """Those that are given jobs now."""
+        return [member for member in self.members if member.takes_jobs]
+
+    def find(self, name: str) -> Member | None:
+        """The one of that name."""
+        with self.changed:
+            return self._members.get(InstanceName(name))
+
+    def facts(self) -> list[Mapping[str, Any]]:
+        """How each of them is."""
+        with self.changed:
+            return [member.facts() for member in self._members.values()]
+
+    def troubles(self) -> list[str]:
+        """Why those that are not healthy are not."""
+        with self.changed:
+            return [self._told(member) for member in self._members.values() if not member.is_healthy]
+
+    def trouble(self) -> str | None:
+        """Why no job is started; None when they are."""
+        with self.changed:
+            if any(member.takes_jobs for member in self._members.values()):
+                return None
+            if not self._members:
+                return "There is no ComfyUI; add one with POST /admin/instances."
+            return " ".join(map(self._told, self._members.values()))
+
+    def _told(self, member: Member) -> str:
+        return f"{member.name}: {member.state}" if self.is_several else member.state
+
+    # --- what operators change ---
+
+    def add(self, member: Member) -> None:
+        """One more. Raises InstanceConflict when one of that name is there."""
+        with self.changed:
+            if member.name in self._members:
+                raise InstanceConflict(f"The ComfyUI {member.name} is there already.")
+            self._members[member.name] = member
+            self.catalogs[member.name] = member.catalog
+
+    def drain(self, name: str, *, draining: bool = True) -> Mapping[str, Any]:
+        """Give it no more jobs, or jobs again; what executes there goes on. Raises InstanceNotFound."""
+        with self.changed:
+            member = self._known(name)
+            member.is_draining = draining
+            self.changed.notify_all()
+            return member.facts()
+
+    def remove(self, name: str, *, force: bool = False) -> Member:
+        """It belongs to the pool no longer. Raises InstanceNotFound; InstanceConflict while it has jobs."""
+        with self.changed:
+            member = self._known(name)
+            if member.tickets and not force:
+                raise InstanceConflict(
+                    f"The ComfyUI {name} has {len(member.tickets)} jobs: drain it and wait, or remove it with force."
+                )
+            member.is_removed = True
+            lost = list(member.tickets)
+            member.orphans |= {ticket.prompt_id for ticket in lost if ticket.prompt_id is not None}
+            del self._members[member.name]
+            self.catalogs.pop(member.name, None)
+            self.changed.notify_all()
+        for ticket in lost:
+            ticket.leash.give_up(ComfyUnreachable(f"The ComfyUI {name} was removed."))
+        return member
+
+    def _known(self, name: str) -> Member:
+        member = self._members.get(InstanceName(name))
+        if member is None:
+            known = ", ".join(self._members) or "none"
+            raise InstanceNotFound(f"There is no ComfyUI {name[:100]}; there are: {known}.")
+        return member
+
+    # --- what the probers find ---
+
+    def note_ready(self, member: Member, offers: Offers | None, *, anew: bool) -> None:
+        """It has shown that it works. `anew`: it is another process than before."""
+        with self.changed:
+            if anew:
+                member.models = frozenset()
+            if not member.is_ready:
+                shares = [other.given / other.weight for other in self._members.values() if other.is_ready]
+                member.given = max(member.given, int(min(shares, default=0) * member.weight))
+            member.offers = offers if self.is_several else None
+            member.is_ready, member.trouble = True, None
+            member.breaker.close()
+            member.idle_since = self._clock()
+            self.changed.notify_all()
+
+    def note_unready(self, member: Member, reason: str | None = None) -> None:
+        """It has to show again that it works."""
+        with self.changed:
+            member.is_ready = False
+            member.trouble = reason or member.trouble
+            self.changed.notify_all()
+
+    def note_trial(self, member: Member) -> None:
+        """It answers again and is to show that it works."""
+        with self.changed:
+            if member.breaker.state is State.OPEN:
+                member.breaker.begin_trial()
+
+    def note_failed_trial(self, member: Member, reason: str) -> None:
+        """It did not show it."""
+        with self.changed:
+            member.trouble = reason
+            if member.breaker.state is State.HALF_OPEN:
+                member.breaker.reopen(reason)
+            self.changed.notify_all()
+
+    def note_answer(self, member: Member, queue_remaining: int | None) -> None:
+        """A look at it went well."""
+        with self.changed:
+            member.breaker.succeed(Cause.PROBE)
+            if queue_remaining is not None:
+                member.queue_remaining = queue_remaining
+
+    def note_miss(self, member: Member, reason: str) -> None:
+        """A look at it failed."""
+        with self.changed:
+            if member.breaker.fail(Cause.PROBE, reason):
+                member.is_ready, member.trouble = False, reason
+                log.warning("ComfyUI is not usable, jobs wait", instance=member.name, reason=reason)
+            self.changed.notify_all()
+
+    def take_orphans(self, member: Member) -> set[PromptId]:
+        """The prompts of jobs that went elsewhere while it was away; it is to forget them."""
+        with self.changed:
+            orphans, member.orphans = member.orphans, set()
+            return orphans
+
+    def note_orphan(self, member: Member, prompt_id: PromptId) -> None:
+        """The job of that prompt runs elsewhere."""
+        with self.changed:
+            member.orphans.add(prompt_id)
+
+    def note_offers(self, member: Member, offers: Offers) -> None:
+        """What it has now."""
+        with self.changed:
+            member.offers = offers
+            self.changed.notify_all()

@@ -1,0 +1,21 @@
+"""Room in the pool, taken before a job is: who has taken it counts against the free slots until the job is placed."""
+
+from collections.abc import Callable
+
+from .member import Member
+from .ticket import Ticket
+
+
+class Seat:
+    """For one job, from before it is claimed to its end. `pinned`: for the one ComfyUI, whatever its state."""
+
+    def __init__(self, left: "Callable[[Seat], None]", pinned: Member | None = None) -> None:
+        self._left = left
+        self.pinned = pinned
+        # Set while the job waits for a ComfyUI or is in one; before that the seat itself is what counts.
+        self.ticket: Ticket | None = None
+        self.is_used = False
+
+    def leave(self) -> None:
+        """The job has ended, or there was none. Again is no harm."""
+        self._left(self)

@@ -1,0 +1,1 @@
+"""The HTTP side: one file per surface, and what they share (errors, auth, limits, body, access, probes)."""

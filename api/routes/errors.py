@@ -1,0 +1,267 @@
+"""Every failure as one envelope, in the dialect of its path. The only file that gives errors an HTTP status."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, HTTPConnection
+from starlette.responses import Response
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocketClose
+
+from .. import errors as tree
+from ..errors import WorkerError
+from ..logs import get_logger
+from .methods import allowed_methods
+
+STATUS: Mapping[type[WorkerError], HTTPStatus] = {
+    tree.InvalidInput: HTTPStatus.BAD_REQUEST,
+    tree.InputTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    tree.WorkflowNotFound: HTTPStatus.NOT_FOUND,
+    tree.ModelTypeUnknown: HTTPStatus.NOT_FOUND,
+    tree.InputUnavailable: HTTPStatus.BAD_GATEWAY,
+    tree.ExecutionInterrupted: HTTPStatus.CONFLICT,
+    tree.JobCancelled: HTTPStatus.CONFLICT,
+    tree.JobTimedOut: HTTPStatus.GATEWAY_TIMEOUT,
+    tree.ComfyError: HTTPStatus.BAD_GATEWAY,
+    tree.ComfyUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
+    tree.ComfyBusy: HTTPStatus.SERVICE_UNAVAILABLE,
+    tree.ComfyNotStarted: HTTPStatus.SERVICE_UNAVAILABLE,
+    tree.DeliveryFailed: HTTPStatus.BAD_GATEWAY,
+    tree.DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    tree.JobRefused: HTTPStatus.CONFLICT,
+    tree.JobNotFound: HTTPStatus.NOT_FOUND,
+    tree.QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
+    tree.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
+    tree.KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    tree.InstanceNotFound: HTTPStatus.NOT_FOUND,
+    tree.UploadNotFound: HTTPStatus.NOT_FOUND,
+    tree.DownloadNotFound: HTTPStatus.NOT_FOUND,
+    tree.UploadMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
+    tree.Unauthorized: HTTPStatus.UNAUTHORIZED,
+    tree.Forbidden: HTTPStatus.FORBIDDEN,
+    tree.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+    tree.WorkflowUnusable: HTTPStatus.SERVICE_UNAVAILABLE,
+    tree.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    tree.StoreOutdated: HTTPStatus.SERVICE_UNAVAILABLE,
+    tree.WorkerStopping: HTTPStatus.SERVICE_UNAVAILABLE,
+    tree.WorkerError: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+RUNPOD = "runpod"
+_RUNPOD_PREFIX = "/v2/"
+_PROBLEM = "application/problem+json"
+_JSON = "application/json"
+_JSON_TYPES = {_JSON, "application/*", "*/*"}
+_SHOWN_PATH = 200
+_INTERNAL_CLOSE = 1011
+
+log = get_logger()
+
+
+class ErrorDetail(BaseModel):
+    """One finding; only the keys that apply are there."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={"example": {"field": "query.limit", "message": "must be at least 1", "code": "too_small"}},
+    )
+    field: str | None = None
+    message: str | None = None
+    code: str | None = None
+
+
+class ErrorBody(BaseModel):
+    """What every answer of status 400 and above holds. Below /v2/, `error` is the message."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "error": "Not Found",
+                "message": "There is no job 550e8400-e29b-41d4-a716-446655440000.",
+                "statusCode": 404,
+                "code": "JOB_NOT_FOUND",
+                "details": [],
+            }
+        }
+    )
+    error: str
+    message: str
+    statusCode: int = Field(ge=400, le=599)  # noqa: N815 - a promised name
+    code: str
+    details: list[ErrorDetail]
+
+
+class Problem(BaseModel):
+    """RFC 9457, for callers whose Accept prefers application/problem+json."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "type": "about:blank",
+                "title": "Not Found",
+                "status": 404,
+                "detail": "There is no job 550e8400-e29b-41d4-a716-446655440000.",
+                "instance": "/status/550e8400-e29b-41d4-a716-446655440000",
+                "code": "JOB_NOT_FOUND",
+                "details": [],
+            }
+        }
+    )
+    type: str
+    title: str
+    status: int = Field(ge=400, le=599)
+    detail: str
+    instance: str
+    code: str
+    details: list[ErrorDetail]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong, as HTTP knows it."""
+
+    status: HTTPStatus
+    code: str
+    message: str
+    details: Sequence[Mapping[str, Any]] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def status_of(error: WorkerError) -> HTTPStatus:
+    """The HTTP status of an error: that of its nearest relative in the table."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def speak_runpod(connection: HTTPConnection) -> None:
+    """Answer this request's errors as RunPod does, whatever its path."""
+    connection.state.dialect = RUNPOD
+
+
+async def respond(connection: HTTPConnection, error: Exception) -> Response | ASGIApp:
+    """The answer to any exception: an envelope, or the closing of a WebSocket that was accepted already."""
+    failure = _failure(connection, error)
+    if connection.scope["type"] == "websocket" and getattr(connection.state, "accepted", False):
+        return WebSocketClose(code=_INTERNAL_CLOSE, reason=failure.code)
+    if connection.scope.get("method") == "OPTIONS" and failure.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        return Response(status_code=204, headers=dict(failure.headers))
+    as_problem = prefers_problem(connection.headers.get("accept", ""))
+    body = _problem(connection, failure) if as_problem else _envelope(connection, failure)
+    return Response(
+        # ASCII only: a message may quote half of a surrogate pair, which cannot be written as UTF-8.
+        json.dumps(body, default=str).encode(),
+        int(failure.status),
+        dict(failure.headers),
+        _PROBLEM if as_problem else _JSON,
+    )
+
+
+HANDLERS: dict[Any, Any] = {
+    WorkerError: respond,
+    HTTPException: respond,
+    RequestValidationError: respond,
+    ClientDisconnect: respond,
+}
+# For the border around the app, where nothing may pass.
+BORDER_HANDLERS: dict[Any, Any] = {**HANDLERS, Exception: respond}
+
+
+def prefers_problem(accept: str) -> bool:
+    """Whether the Accept header ranks application/problem+json above plain JSON."""
+    best, wanted = 0.0, ""
+    for part in accept.lower().split(","):
+        kind, _, parameters = part.strip().partition(";")
+        weight = weight_of(parameters)
+        if kind.strip() in {_PROBLEM, *_JSON_TYPES} and weight > best:
+            best, wanted = weight, kind.strip()
+    return wanted == _PROBLEM
+
+
+def weight_of(parameters: str) -> float:
+    """The q of a media type in Accept, whose parameters these are."""
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.strip().partition("=")
+        if name == "q":
+            try:
+                return float(value)
+            except ValueError:
+                return 0.0
+    return 1.0
+
+
+def _failure(connection: HTTPConnection, error: Exception) -> Failure:
+    if isinstance(error, WorkerError):
+        return Failure(status_of(error), error.code, error.message, error.details, _headers(error))
+    if isinstance(error, RequestValidationError):
+        return _invalid(error)
+    if isinstance(error, HTTPException):
+        return _refused(connection, error)
+    if isinstance(error, ClientDisconnect):
+        return Failure(HTTPStatus.BAD_REQUEST, "CLIENT_DISCONNECTED", "The caller left before its request was read.")
+    log.error("Unhandled error of a request", exc_info=error)
+    number = getattr(connection.state, "request_id", "-")
+    message = f"The worker made a mistake. Its log says more under the request id {number}."
+    return Failure(HTTPStatus.INTERNAL_SERVER_ERROR, tree.InternalError.code, message)
+
+
+def _headers(error: WorkerError) -> dict[str, str]:
+    headers = {}
+    if isinstance(error, tree.Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    after_s = getattr(error, "retry_after_s", None)
+    if after_s is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(after_s)))
+    return headers
+
+
+def _invalid(error: RequestValidationError) -> Failure:
+    details = [
+        {"field": ".".join(str(step) for step in each["loc"]), "message": each["msg"], "code": each["type"]}
+        for each in error.errors()
+    ]
+    message = "; ".join(f"{each['field']}: {each['message']}" for each in details)
+    return Failure(HTTPStatus.UNPROCESSABLE_ENTITY, "INVALID_PARAMETERS", message, details)
+
+
+def _refused(connection: HTTPConnection, error: HTTPException) -> Failure:
+    status = HTTPStatus(error.status_code)
+    headers = dict(error.headers or {})
+    message = error.detail if isinstance(error.detail, str) else status.phrase
+    scope = connection.scope
+    if message == status.phrase and status == HTTPStatus.NOT_FOUND:
+        message = f"There is no path {scope['path'][:_SHOWN_PATH]}; /docs lists those there are."
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(allowed_methods(scope))
+        message = f"{scope['method']} is not possible here; allowed: {headers['Allow']}."
+    return Failure(status, status.name, message, (), headers)
+
+
+def _envelope(connection: HTTPConnection, failure: Failure) -> dict[str, Any]:
+    runpod = connection.scope["path"].startswith(_RUNPOD_PREFIX) or getattr(connection.state, "dialect", "") == RUNPOD
+    # RunPod's own word for a wrong key is the bare reason phrase.
+    by_message = runpod and failure.status != HTTPStatus.UNAUTHORIZED
+    return {
+        "error": failure.message if by_message else failure.status.phrase,
+        "message": failure.message,
+        "statusCode": int(failure.status),
+        "code": failure.code,
+        "details": list(failure.details),
+    }
+
+
+def _problem(connection: HTTPConnection, failure: Failure) -> dict[str, Any]:
+    quota = failure.code == tree.RateLimited.code
+    return {
+        "type": "https://iana.org/assignments/http-problem-types#quota-exceeded" if quota else "about:blank",
+        "title": failure.status.phrase,
+        "status": int(failure.status),
+        "detail": failure.message,
+        "instance": connection.scope["path"],
+        "code": failure.code,
+        "details": list(failure.details),
+    }

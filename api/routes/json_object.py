@@ -1,0 +1,145 @@
+"""Bytes of a request to a JSON object, refused with the place of whatever strict JSON does not allow."""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from ..errors import Detail, InvalidInput
+
+# No workflow goes beyond a dozen; deeper ones break the parsers behind us.
+_MAX_DEPTH = 100
+# Each value has one of these in front of it. A hundred times what ComfyUI has ever been sent; as objects of Python
+# they take fifty times the memory of the body. Base64 has none of them.
+_MAX_VALUES = 2_000_000
+_FRONTS = (b",", b"{", b"[")
+_SHOWN = 80
+_OPENERS = (b"{", b"[")
+_SURROGATES = (b"\\ud", b"\\uD")
+
+Step = str | int
+
+
+class _Flaw:
+    """Stands where a value of the document was that JSON does not allow."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        self.message = message
+
+
+def parse_object(raw: bytes) -> dict[str, Any]:
+    """The object that the bytes hold. Raises InvalidInput naming the place."""
+    if sum(raw.count(front) for front in _FRONTS) > _MAX_VALUES:
+        message = (
+            f"The body holds more than {_MAX_VALUES:,} values (each , {{ and [ counts): send files as base64 or URLs."
+        )
+        raise _invalid(message, "too_large")
+    document = _Document()
+    try:
+        # utf-8-sig: some editors put a byte order mark in front.
+        value = json.loads(
+            raw.decode("utf-8-sig"),
+            object_pairs_hook=document.pairs,
+            parse_float=document.number,
+            parse_constant=document.constant,
+        )
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise _invalid(f"The body is not JSON: {error.msg} at {place}.", "invalid_json", place) from None
+    except UnicodeDecodeError as error:
+        place = f"byte {error.start}"
+        raise _invalid(f"The body is not UTF-8 at {place}.", "invalid_text", place) from None
+    except RecursionError:
+        raise _too_deep("") from None
+    except ValueError:
+        # Python refuses to read integers over 4,300 digits.
+        raise _invalid("The body holds a number with too many digits.", "out_of_range") from None
+    if not isinstance(value, dict):
+        kind = "array" if isinstance(value, list) else "single value"
+        raise _invalid(f"The body is not a JSON object but a {kind}: send {{…}}.", "not_an_object")
+    _check(raw, value, has_flaws=document.has_flaws)
+    return value
+
+
+class _Document:
+    """The hooks of the parser; they know no place, so they leave a mark that is looked up afterwards."""
+
+    def __init__(self) -> None:
+        self.has_flaws = False
+
+    def pairs(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            seen: set[str] = set()
+            twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+            found[twice] = self._flaw("duplicate_key", "is given twice")
+        return found
+
+    def number(self, text: str) -> Any:
+        value = float(text)
+        return value if math.isfinite(value) else self._flaw("out_of_range", "is a number that is too large")
+
+    def constant(self, text: str) -> Any:
+        return self._flaw("not_finite", f"is {text}, which JSON does not know: use a number")
+
+    def _flaw(self, code: str, message: str) -> Any:
+        self.has_flaws = True
+        return _Flaw(code, message)
+
+
+def _check(raw: bytes, value: dict[str, Any], *, has_flaws: bool) -> None:
+    """Walk the document only where its bytes say that there may be something to find."""
+    may_be_deep = sum(raw.count(opener) for opener in _OPENERS) > _MAX_DEPTH
+    if not has_flaws and not may_be_deep and not any(escape in raw for escape in _SURROGATES):
+        return
+    for path, found in _walk(value):
+        if len(path) > _MAX_DEPTH:
+            raise _too_deep(_dotted(path[:3]))
+        if isinstance(found, _Flaw):
+            place = _dotted(path)
+            raise _invalid(f"The body cannot be read: {place} {found.message}.", found.code, place)
+        if isinstance(found, str) and not _is_text(found):
+            place = _dotted(path)
+            message = f"The body cannot be read: {place} holds half of a surrogate pair, which is not text."
+            raise _invalid(message, "invalid_text", place)
+
+
+def _walk(value: Any) -> Iterator[tuple[tuple[Step, ...], Any]]:
+    """All values with their paths, keys as values of their object. Iterative: the depth is what is being checked."""
+    waiting: list[tuple[tuple[Step, ...], Any]] = [((), value)]
+    while waiting:
+        path, found = waiting.pop()
+        yield path, found
+        if isinstance(found, dict):
+            for key, each in found.items():
+                yield path, key
+                waiting.append(((*path, key), each))
+        elif isinstance(found, list):
+            waiting.extend(((*path, index), each) for index, each in enumerate(found))
+
+
+def _is_text(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _dotted(path: tuple[Step, ...]) -> str:
+    text = ".".join(str(step) for step in path).encode("utf-8", "backslashreplace").decode() or "it"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _too_deep(place: str) -> InvalidInput:
+    return _invalid(f"The body is nested deeper than {_MAX_DEPTH} levels.", "too_deep", place)
+
+
+def _invalid(message: str, code: str, place: str = "") -> InvalidInput:
+    detail = Detail(message=message, code=code)
+    if place:
+        detail["field"] = place
+    return InvalidInput(message, [detail])

@@ -1,0 +1,20 @@
+"""The worker and ComfyUI killed at random, the disk full, the database locked: every acknowledged job ends once."""
+
+from pathlib import Path
+
+import pytest
+from support.api_worker import ApiWorker
+from support.chaos import Chaos, Trouble, faults, full_disk, kills, locked_database
+from support.standin_process import StandinProcess
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize(("trouble", "jobs"), [(kills, 30), (full_disk, 20), (locked_database, 20)])
+def test_no_job_is_lost_and_none_ends_twice(tmp_path: Path, trouble: Trouble, jobs: int) -> None:
+    with StandinProcess() as comfyui, ApiWorker(tmp_path, comfyui.url) as worker:
+        chaos = Chaos(worker, comfyui, trouble, every_s=2.0, seed=7)
+        tally = chaos.run(jobs, execute_s=0.2, timeout_s=150)
+        assert faults(tally, worker, jobs) == []
+        assert tally.troubles

@@ -1,0 +1,180 @@
+"""The HTTP API mode as a process: the same result as in the other mode, and jobs that outlive stops and kills."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from support import sample_jobs
+from support.api_worker import ApiWorker
+from support.standin_process import StandinProcess
+from support.start_script import StartScript, free_port
+from support.waiting import wait_for
+from support.worker_process import ROOT
+
+pytestmark = pytest.mark.e2e
+
+_JOB = sample_jobs.job(
+    sample_jobs.inverted(), images={"input.png": sample_jobs.png()}, output_format="webp", metadata="strip"
+)
+
+
+@pytest.fixture
+def comfyui() -> Iterator[StandinProcess]:
+    with StandinProcess() as standin:
+        yield standin
+
+
+def executions(comfyui: StandinProcess) -> int:
+    """How many prompts ComfyUI has executed to their end; nothing interrupts one here."""
+    return comfyui.log.count("Prompt executed")
+
+
+def started(worker: ApiWorker, job_id: str) -> None:
+    wait_for(lambda: worker.status(job_id)["status"] == "running" and _node(worker, job_id), "the node")
+
+
+def _node(worker: ApiWorker, job_id: str) -> Any:
+    return (worker.status(job_id).get("progress") or {}).get("node_id")
+
+
+def test_the_result_is_that_of_the_other_mode(comfyui: StandinProcess, tmp_path: Path) -> None:
+    job = tmp_path / "job.json"
+    job.write_text(json.dumps(_JOB))
+    direct = subprocess.run(
+        [sys.executable, "-m", "api", "run", str(job)],
+        cwd=ROOT,
+        env={**os.environ, "COMFY_HOST": comfyui.url, "WORK_DIR": str(tmp_path / "work")},
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    comfyui.restart()  # nothing of the first run is in its cache
+    with ApiWorker(tmp_path, comfyui.url) as worker:
+        through_http = worker.ended(worker.submit(_JOB))["result"]
+    assert through_http == json.loads(direct.stdout)
+    assert through_http["images"][0]["mime_type"] == "image/webp"
+
+
+def test_the_sdk_is_never_imported(comfyui: StandinProcess, tmp_path: Path) -> None:
+    with ApiWorker(tmp_path, comfyui.url, {"PYTHONPROFILEIMPORTTIME": "1"}) as worker:
+        worker.ended(worker.submit(_JOB))
+        lines = [line for line in worker.process.log.splitlines() if line.startswith("import time:")]
+    imported = {line.rsplit("|", 1)[1].strip() for line in lines}
+    assert "api.serving" in imported
+    assert not [name for name in imported if name.split(".")[0] == "runpod"]
+
+
+def test_after_sigterm_a_running_job_is_finished_and_no_new_one_is_taken(
+    comfyui: StandinProcess, tmp_path: Path
+) -> None:
+    with ApiWorker(tmp_path, comfyui.url) as worker:
+        running = worker.submit(sample_jobs.job(sample_jobs.slow(2.0)))
+        started(worker, running)
+        worker.process.terminate()
+        wait_for(lambda: worker.get("/readyz").status_code == 503, "not ready any more")
+        refused = worker.post("/run", json=_JOB["input"])
+        assert (refused.status_code, refused.json()["code"]) == (503, "WORKER_STOPPING")
+        assert worker.ended(running)["status"] == "completed"
+        assert worker.process.wait() == 0
+
+
+def test_what_does_not_finish_in_time_is_handed_back_and_followed_by_the_next_worker(
+    comfyui: StandinProcess, tmp_path: Path
+) -> None:
+    with ApiWorker(tmp_path, comfyui.url, {"SHUTDOWN_GRACE_S": "0.5"}) as worker:
+        job_id = worker.submit(sample_jobs.job(sample_jobs.slow(4.0)))
+        started(worker, job_id)
+        worker.process.terminate()
+        assert worker.process.wait() == 0
+        worker.start()
+        assert worker.ended(job_id)["status"] == "completed"
+    assert executions(comfyui) == 1
+
+
+@pytest.mark.parametrize("seconds", [1.5, 5.0], ids=["finished meanwhile", "still running"])
+def test_after_a_kill_the_prompt_is_collected_or_followed_not_rendered_again(
+    comfyui: StandinProcess, tmp_path: Path, seconds: float
+) -> None:
+    with ApiWorker(tmp_path, comfyui.url) as worker:
+        job_id = worker.submit(sample_jobs.job(sample_jobs.slow(seconds)))
+        started(worker, job_id)
+        worker.kill()
+        if seconds < 2:
+            wait_for(lambda: executions(comfyui) == 1, "the end of the prompt")
+        worker.start()
+        assert worker.ended(job_id)["status"] == "completed"
+    assert executions(comfyui) == 1
+
+
+def test_a_second_signal_ends_it_at_once(comfyui: StandinProcess, tmp_path: Path) -> None:
+    with ApiWorker(tmp_path, comfyui.url) as worker:
+        started(worker, job_id := worker.submit(sample_jobs.job(sample_jobs.slow(20.0))))
+        worker.process.terminate()
+        wait_for(lambda: worker.get("/readyz").status_code == 503, "the first signal")
+        worker.process.terminate()
+        assert worker.process.wait(5) == 128 + signal.SIGTERM
+        worker.start()
+        assert worker.post(f"/jobs/{job_id}/cancel").ok
+        assert worker.ended(job_id)["error"] == "cancelled"
+
+
+def test_a_job_that_kills_comfyui_is_given_up_and_takes_no_other_down(tmp_path: Path) -> None:
+    deadly, harmless = sample_jobs.job(sample_jobs.chain(6)), sample_jobs.job(sample_jobs.flat())
+    with (
+        StandinProcess(faults={"kill_during": 5}) as comfyui,
+        restarted(comfyui),
+        ApiWorker(tmp_path, comfyui.url) as worker,
+    ):
+        jobs = [worker.submit(job) for job in (deadly, harmless)]
+        given_up, done = (worker.ended(job_id, timeout_s=60) for job_id in jobs)
+        assert done["status"] == "completed"
+        assert given_up["status"] == "failed"
+        assert "3 of 3" in given_up["error"]
+        assert worker.ended(worker.submit(sample_jobs.job(sample_jobs.flat(7))))["status"] == "completed"
+
+
+@contextmanager
+def restarted(comfyui: StandinProcess) -> Iterator[None]:
+    """Start ComfyUI again, as faulty as before, whenever it has died."""
+    over = threading.Event()
+
+    def supervise() -> None:
+        while not over.wait(0.1):
+            if not comfyui.is_running:
+                comfyui.restart(faults={"kill_during": 5})
+
+    supervisor = threading.Thread(target=supervise)
+    supervisor.start()
+    try:
+        yield
+    finally:
+        over.set()
+        supervisor.join()
+
+
+def test_start_sh_serves_it(tmp_path: Path) -> None:
+    port = free_port()
+    environment = {"HTTP_API_MODE": "true", "API_HOST": "127.0.0.1", "API_PORT": str(port), "COMFY_STANDIN": "true"}
+    script = StartScript(tmp_path, **environment, SQLITE_DB_PATH=str(tmp_path / "jobs.db"), WORKER_ROOT=str(ROOT))
+    with script:
+        wait_for(lambda: _answer(f"http://127.0.0.1:{port}/readyz"), "the API and its ComfyUI", timeout_s=40)
+        result = requests.post(f"http://127.0.0.1:{port}/v2/any/runsync", json=_JOB, timeout=30).json()
+        assert result["status"] == "COMPLETED", result
+        script.signal(signal.SIGTERM)
+        assert script.status() == 0
+
+
+def _answer(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=2).ok
+    except requests.RequestException:
+        return False

@@ -1,0 +1,50 @@
+"""The OpenAPI document against the worker that serves it: no 500 whatever is sent, and answers are as documented."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.api_worker import ApiWorker
+from support.openapi_examples import undeclared_parameters, without_example
+from support.standin_process import StandinProcess
+from support.waiting import wait_for
+
+pytestmark = pytest.mark.e2e
+
+_CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+# Streams: without an end, or with one when their job ends.
+_STREAMS = "^/events"
+
+
+def test_every_schema_has_an_example_and_every_parameter_is_declared(worker: ApiWorker) -> None:
+    document = worker.get("/openapi.json").json()
+    assert without_example(document) == []
+    assert undeclared_parameters(document) == []
+
+
+@pytest.mark.timeout(240)
+def test_nothing_that_is_sent_makes_a_500_or_an_undocumented_answer(worker: ApiWorker, tmp_path: Path) -> None:
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "run", f"{worker.url}/openapi.json"),
+            *("--checks", _CHECKS, "--phases", "examples,fuzzing", "--max-examples", "5", "--seed", "1"),
+            *("--exclude-path-regex", _STREAMS, "--request-timeout", "20", "--workers", "4"),
+            "--suppress-health-check=all",
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=230,
+        check=False,
+    )
+    defects = [line for line in worker.process.log.splitlines() if "Traceback" in line]
+    assert defects == []
+    assert run.returncode == 0, run.stdout[-8000:] + run.stderr[-2000:]
+
+
+@pytest.fixture
+def worker(tmp_path: Path):
+    with StandinProcess() as comfyui, ApiWorker(tmp_path, comfyui.url, {"LOG_LEVEL": "warning"}) as running:
+        wait_for(lambda: running.get("/readyz").ok, "ComfyUI")
+        yield running

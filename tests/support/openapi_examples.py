@@ -1,0 +1,57 @@
+"""Finds what an OpenAPI document leaves out: examples, parameters of its paths."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+JSON_KINDS = ("application/json", "application/problem+json")
+
+
+def without_example(document: dict[str, Any]) -> list[str]:
+    """Where a schema, parameter or JSON body has no example of its own or of the schema it points to."""
+    return [*_schemas(document), *_operations(document)]
+
+
+def undeclared_parameters(document: dict[str, Any]) -> list[str]:
+    """Names in braces of a path that no operation's parameters explain."""
+    return [
+        f"{method.upper()} {path}: {name}"
+        for path, operations in document.get("paths", {}).items()
+        for method, operation in operations.items()
+        for name in re.findall(r"{(\w+)}", path)
+        if name not in {each["name"] for each in operation.get("parameters", []) if each["in"] == "path"}
+    ]
+
+
+def _schemas(document: dict[str, Any]) -> Iterator[str]:
+    for name, schema in document.get("components", {}).get("schemas", {}).items():
+        if not _has_example(document, schema):
+            yield f"#/components/schemas/{name}"
+
+
+def _operations(document: dict[str, Any]) -> Iterator[str]:
+    for path, operations in document.get("paths", {}).items():
+        for method, operation in operations.items():
+            place = f"{method.upper()} {path}"
+            for parameter in operation.get("parameters", []):
+                if parameter["in"] != "path" and not _has_example(document, {**parameter["schema"], **parameter}):
+                    yield f"{place} parameter {parameter['name']}"
+            bodies = {"request": operation.get("requestBody", {}), **operation.get("responses", {})}
+            for name, body in bodies.items():
+                for kind, content in body.get("content", {}).items():
+                    if kind in JSON_KINDS and not _has_example(document, {**content.get("schema", {}), **content}):
+                        yield f"{place} {name} {kind}"
+
+
+def _has_example(document: dict[str, Any], schema: dict[str, Any]) -> bool:
+    if any(word in schema for word in ("example", "examples", "const")) or "enum" in schema:
+        return True
+    if "$ref" in schema:
+        name = schema["$ref"].rsplit("/", 1)[1]
+        return _has_example(document, document["components"]["schemas"][name])
+    options = [*schema.get("anyOf", []), *schema.get("oneOf", []), *schema.get("allOf", [])]
+    if options:
+        return all(option.get("type") == "null" or _has_example(document, option) for option in options)
+    if schema.get("type") == "array" and "items" in schema:
+        return _has_example(document, schema["items"])
+    return False

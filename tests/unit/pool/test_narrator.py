@@ -1,0 +1,99 @@
+"""What listeners of a job are told of ComfyUI's events."""
+
+import math
+
+import pytest
+
+from api.comfyui.events import (
+    ComfyEvent,
+    ExecutionStarted,
+    Hint,
+    HintKind,
+    LookNow,
+    NodeExecuted,
+    NodeExecuting,
+    NodesCached,
+    Preview,
+    Progress,
+    PromptAccepted,
+    PromptWaiting,
+)
+from api.jobs.events import (
+    JobEvent,
+    NodeStarted,
+    OutputProduced,
+    PreviewMade,
+    ProgressMade,
+    PromptQueued,
+    PromptStarted,
+    StepReached,
+)
+from api.pool.narrator import Narrator
+
+WORKFLOW = {
+    "1": {"class_type": "EmptyImage", "inputs": {}, "_meta": {"title": "Canvas"}},
+    "2": {"class_type": "SaveImage", "inputs": {}},
+}
+
+
+def told(*events: ComfyEvent, previews: bool = False, **options: object) -> list[JobEvent]:
+    heard: list[JobEvent] = []
+    narrator = Narrator(WORKFLOW, heard.append, previews=previews, **options)
+    for event in events:
+        narrator.tell(event)
+    return heard
+
+
+def test_a_run_from_the_queue_to_the_end():
+    assert told(
+        PromptAccepted(1),
+        PromptWaiting(2),
+        ExecutionStarted(),
+        NodeExecuting("1", "1"),
+        Progress("1", 1, 2),
+        NodeExecuted("1", "1", None),
+        NodeExecuting("2", "2"),
+        NodeExecuted("2", "2", {"images": [{"filename": "a.png", "subfolder": "x", "type": "output"}]}),
+        Hint(HintKind.SUCCEEDED),
+    ) == [
+        PromptQueued(0),
+        PromptQueued(2),
+        PromptStarted(),
+        NodeStarted("1", "EmptyImage", "Canvas"),
+        StepReached("1", 1, 2),
+        ProgressMade(25.0, 0, 2),
+        ProgressMade(50.0, 1, 2),
+        NodeStarted("2", "SaveImage", ""),
+        OutputProduced("2", "a.png"),
+        ProgressMade(100.0, 2, 2),
+    ]
+
+
+def test_a_prompt_that_only_waits_is_not_told_as_begun():
+    """Who counts ComfyUI's deaths against a job must not count this one."""
+    began = (PromptStarted, NodeStarted, ProgressMade, StepReached)
+    assert not [event for event in told(PromptAccepted(1), PromptWaiting(3), LookNow()) if isinstance(event, began)]
+
+
+def test_a_second_run_does_not_go_back():
+    assert told(NodesCached(("1",)), told_percent=80.0) == [ProgressMade(80.0, 1, 2)]
+
+
+def test_previews_are_passed_on_when_asked_for():
+    preview = Preview(b"jpeg", "image/jpeg", None)
+    assert told(NodeExecuting("1", "1"), preview)[1:] == []
+    assert told(NodeExecuting("1", "1"), preview, previews=True)[1:] == [PreviewMade("1", "image/jpeg", b"jpeg")]
+
+
+@pytest.mark.parametrize(("value", "maximum"), [(math.nan, 1), (1, math.inf)])
+def test_a_bar_without_end_is_no_step(value: float, maximum: float):
+    assert not [event for event in told(Progress("1", value, maximum)) if isinstance(event, StepReached)]
+
+
+@pytest.mark.parametrize(
+    ("filename", "named"),
+    [("a.png", ["a.png"]), ("../../a.png", []), ("b/a.png", ["a.png"]), ("\ud800.png", []), (5, []), ("", [])],
+)
+def test_outputs_are_told_by_a_plain_name(filename: object, named: list[str]):
+    events = told(NodeExecuted("2", "2", {"images": [{"filename": filename}, "text", 7], "text": "a"}))
+    assert [event.filename for event in events if isinstance(event, OutputProduced)] == named
