@@ -6,6 +6,8 @@
 #   comfyui.pid   pid of the running ComfyUI; absent while there is none
 #   comfyui.exit  JSON: how the last one ended and whether it is given up
 #   comfyui.log   its output (comfyui.log.1 holds what came before); lines with [start.sh] in it are from here
+# With COMFY_INSTANCES each ComfyUI has these in a folder of its own there, named by its port, and a start.sh of its own
+# that keeps nothing but it (COMFY_ALONE).
 set -u
 
 say() { printf '[start.sh] %s\n' "$*"; }
@@ -33,7 +35,8 @@ guard_path() {
 
 read_settings() {
   local here
-  here="$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
+  SELF="$(readlink -f "${BASH_SOURCE[0]}")"
+  here="$(dirname "$SELF")"
   : "${WORKER_ROOT:=$here}"
   : "${WORKER_PYTHON:=$(first_executable /opt/worker-venv/bin/python "$WORKER_ROOT/.venv/bin/python" "$(PATH="$CHILD_PATH" command -v python3)")}"
   : "${COMFY_ROOT:=/comfyui}" "${COMFY_PYTHON:=/opt/comfyui-venv/bin/python}" "${COMFY_RUN_DIR:=/tmp/comfyui-run}"
@@ -42,8 +45,10 @@ read_settings() {
   : "${COMFY_START_TIMEOUT_S:=600}" "${COMFY_STOP_GRACE_S:=10}"
   : "${COMFY_MAX_RESTARTS:=0}" "${COMFY_MAX_FAILED_STARTS:=3}" "${COMFY_BACKOFF_MAX_S:=30}"
   : "${SERVE_API_LOCALLY:=false}" "${HTTP_API_MODE:=false}" "${RUN_AS_USER:=root}"
+  : "${COMFY_INSTANCES:=1}" "${COMFY_ALONE:=false}"
   COMFY_START_TIMEOUT_S="${COMFY_START_TIMEOUT_S%.*}"
   choose_address
+  choose_instances
   if [[ -z ${COMFY_LISTEN:-} ]]; then
     COMFY_LISTEN=false
     if is_true "$SERVE_API_LOCALLY" || is_true "$HTTP_API_MODE"; then COMFY_LISTEN=true; fi
@@ -58,6 +63,7 @@ read_settings() {
 # One port for both sides: --port of COMFY_ARGS, else COMFY_PORT, else that of COMFY_HOST, else 8188. A COMFY_HOST
 # elsewhere means that no ComfyUI is started here.
 choose_address() {
+  : "${COMFY_HOST:=${COMFYUI_HOST:-}}"
   local host="${COMFY_HOST:-127.0.0.1}"
   host="${host#*://}" host="${host%%/*}"
   if [[ $COMFY_ARGS =~ --port[=\ ]([0-9]+) ]]; then COMFY_PORT="${BASH_REMATCH[1]}"; fi
@@ -66,6 +72,31 @@ choose_address() {
   fi
   : "${COMFY_PORT:=8188}" "${COMFY_START:=false}"
   : "${COMFY_HOST:=127.0.0.1:$COMFY_PORT}"
+}
+
+# PORTS: those of the ComfyUIs that are started, when there are several. GPUS: what CUDA_VISIBLE_DEVICES may name, each
+# ComfyUI gets one of them.
+choose_instances() {
+  local count="$COMFY_INSTANCES" number hosts=""
+  PORTS=() GPUS=()
+  is_true "$COMFY_START" && [[ $COMFY_ALONE == false && $count != 1 ]] || return 0
+  if [[ -n ${CUDA_VISIBLE_DEVICES:-} ]]; then
+    IFS=, read -ra GPUS <<<"$CUDA_VISIBLE_DEVICES"
+  elif command -v nvidia-smi >/dev/null; then
+    mapfile -t GPUS < <(nvidia-smi --query-gpu=index --format=csv,noheader 2>/dev/null)
+  fi
+  if [[ $count == auto ]]; then count="${#GPUS[@]}"; fi
+  if [[ ! $count =~ ^[0-9]{1,2}$ ]]; then
+    say "COMFY_INSTANCES=$COMFY_INSTANCES is neither auto nor a number up to 99."
+    exit 1
+  fi
+  if ((count < 2)); then return; fi
+  if [[ $COMFY_ARGS =~ --port[=\ ][0-9]+ ]]; then COMFY_ARGS="${COMFY_ARGS/"${BASH_REMATCH[0]}"/}"; fi
+  for ((number = 0; number < count; number++)); do
+    PORTS+=($((COMFY_PORT + number)))
+    hosts+="${hosts:+,}127.0.0.1:${PORTS[number]}"
+  done
+  COMFY_HOST="$hosts"
 }
 
 # OOM_FILE: where the kernel counts what it kills for memory in this container (cgroup v2, then v1).
@@ -104,6 +135,10 @@ prepare_run_dir() {
     return 1
   fi
   rm -f "$PID_FILE" "$EXIT_FILE" "$LOG_FILE" "$LOG_FILE.1" "$COMFY_RUN_DIR/worker.pid"
+  if is_true "$COMFY_ALONE"; then
+    mkdir -p "$COMFY_RUN_DIR/temp"
+    if [[ ${RUN_AS[0]} == setpriv ]]; then chown "$RUN_AS_USER:" "$COMFY_RUN_DIR/temp"; fi
+  fi
 }
 
 # A volume made by another user is the usual reason for a worker that cannot write.
@@ -171,11 +206,13 @@ check_gpu() {
 }
 
 prepare_commands() {
-  is_true "$COMFY_START" || return 0
+  is_true "$COMFY_START" && ((${#PORTS[@]} == 0)) || return 0
   local extra tcmalloc
   mapfile -t extra < <(xargs -rn 1 printf '%s\n' <<<"$COMFY_ARGS") # quotes in COMFY_ARGS count, nothing is expanded
   COMFY_COMMAND=(--disable-auto-launch --port "$COMFY_PORT" --verbose "$COMFY_LOG_LEVEL" --log-stdout)
   if is_true "$COMFY_LISTEN"; then COMFY_COMMAND+=(--listen); fi
+  # Each ComfyUI empties its folder of previews when it starts.
+  if is_true "$COMFY_ALONE"; then COMFY_COMMAND+=(--temp-directory "$COMFY_RUN_DIR"); fi
   COMFY_COMMAND+=("${extra[@]}")
   if is_true "$COMFY_STANDIN"; then
     say "COMFY_STANDIN=true: a CPU STAND-IN answers instead of ComfyUI. It knows no models: for demos and tests only."
@@ -194,7 +231,7 @@ prepare_commands() {
 
 # Everything ComfyUI prints goes to our stdout and into a file that starts anew at its limit.
 open_log() {
-  is_true "$COMFY_START" || return 0
+  is_true "$COMFY_START" && ((${#PORTS[@]} == 0)) || return 0
   exec {LOG_FD}> >(keep_log)
   LOG_PID=$!
 }
@@ -348,6 +385,50 @@ write_exit() {
     "$OOM_KILLS" >"$EXIT_FILE.new" && mv -f "$EXIT_FILE.new" "$EXIT_FILE"
 }
 
+# ---------------------------------------------------------------------------------------------- several ComfyUIs
+
+# One start.sh for each, which restarts it when it dies. CREW: their pids. From here on there is none to start here.
+start_crew() {
+  local number port gpu
+  COMFY_START=false
+  for number in "${!PORTS[@]}"; do
+    port="${PORTS[number]}" gpu=()
+    if ((${#GPUS[@]})); then gpu=("CUDA_VISIBLE_DEVICES=${GPUS[number % ${#GPUS[@]}]}"); fi
+    say "ComfyUI $((number + 1)) of ${#PORTS[@]}: port $port ${gpu[*]}"
+    (umask 022 && mkdir -p "$COMFY_RUN_DIR/$port")
+    (
+      # Sessions of their own: no Ctrl-C from the terminal, they live on for the handler.
+      exec setsid env --default-signal "PATH=$CHILD_PATH" COMFY_ALONE=true COMFY_START=true COMFY_PORT="$port" \
+        COMFY_HOST="127.0.0.1:$port" COMFY_RUN_DIR="$COMFY_RUN_DIR/$port" COMFY_LISTEN="$COMFY_LISTEN" \
+        COMFY_ARGS="$COMFY_ARGS" SKIP_GPU_CHECK=true "${gpu[@]}" /bin/bash "$SELF"
+    ) </dev/null {NEVER_FD}<&- &
+    CREW+=("$!")
+  done
+}
+
+# TERM: each lets its ComfyUI end in peace; a second one: at once.
+end_crew() {
+  local pid
+  for pid in "${CREW[@]}"; do kill -TERM "$pid" 2>/dev/null; done
+}
+
+stop_crew() {
+  local pid
+  end_crew
+  for pid in "${CREW[@]}"; do
+    while runs "$pid"; do tick; done
+  done
+}
+
+# What a start.sh does that keeps nothing but its ComfyUI.
+keep_comfy() {
+  start_comfy
+  until ((GOT_TERM + GOT_INT + GOT_HUP)); do tick_comfy; done
+  GOT_TERM=0 GOT_INT=0 GOT_HUP=0
+  stop_comfy
+  exit 0
+}
+
 # ------------------------------------------------------------------------------------------- handler and the loop
 
 start_handler() {
@@ -374,6 +455,7 @@ on_signal() { # name
     say "SIG$1: ending at once."
     if runs "$HANDLER_PID"; then kill -KILL -- "-$HANDLER_PID" 2>/dev/null; fi
     end_comfy 0
+    end_crew
   fi
 }
 
@@ -387,6 +469,11 @@ tick() {
     if ((GOT_INT)); then GOT_INT=0 && on_signal INT; fi
     if ((GOT_HUP)); then GOT_HUP=0 && on_signal HUP; fi
   fi
+  tick_comfy
+}
+
+tick_comfy() {
+  look_at_clock
   if [[ $COMFY_STATE == running ]]; then
     watch_comfy
   elif [[ $COMFY_STATE == waiting ]] && ((NOW >= NEXT_START)); then
@@ -403,22 +490,25 @@ stop_comfy() {
   end_comfy "$COMFY_STOP_GRACE_S"
   while [[ $COMFY_STATE == running ]]; do tick; done
   COMFY_STATE=off
+  stop_crew
   close_log
 }
 
 main() {
   PHASE=starting LOG_FD="" GOT_TERM=0 GOT_INT=0 GOT_HUP=0 SIGNALS_SEEN=0
-  COMFY_STATE=off RESTARTS=0 FAILED_STARTS=0 DELAY=0 NEXT_START=0
+  COMFY_STATE=off RESTARTS=0 FAILED_STARTS=0 DELAY=0 NEXT_START=0 HANDLER_PID="" CREW=()
   trap 'exit 130' INT # bash itself forgets one that comes during a command substitution; TERM and HUP end it anyway
   guard_path
   exec {NEVER_FD}<> <(:) # a pipe nothing is ever written to: reading it is a sleep without a process
   read_settings
   choose_user
   prepare_run_dir || exit 1
-  warn_of_unwritable
-  start_ssh
-  report_network_volume
-  set_manager_offline
+  if ! is_true "$COMFY_ALONE"; then
+    warn_of_unwritable
+    start_ssh
+    report_network_volume
+    set_manager_offline
+  fi
   prepare_commands
   if is_true "$COMFY_STANDIN" && port_is_open; then
     say "Port $COMFY_PORT is taken, and jobs would run on what answers there: choose another with COMFY_PORT."
@@ -429,6 +519,8 @@ main() {
   trap 'GOT_INT=1' INT
   trap 'GOT_HUP=1' HUP
   check_gpu || exit 1
+  if is_true "$COMFY_ALONE"; then keep_comfy; fi
+  if ((${#PORTS[@]})); then start_crew; fi
   start_comfy
   start_handler "$@"
   local status

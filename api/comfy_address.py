@@ -1,9 +1,15 @@
 """Where a ComfyUI is and what the operator says of it: `host:port;label=fast;weight=2`, as in COMFY_HOST."""
 
+import re
 from typing import NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
+from .masking import mask
+
 _OPTIONS = ("label", "weight")
+_LONGEST_OPTION = 64
+# A name, each part of which fits into the DNS (else the resolver raises UnicodeError), or an IPv6 address.
+_HOST = re.compile(r"(?=.{1,253}$)(?:[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)")
 _FORM = "host:port or an http(s) URL, with ;label=NAME and ;weight=NUMBER behind it where wanted"
 
 
@@ -47,15 +53,16 @@ def parse_address(text: str, *, use_ssl: bool = False) -> ComfyAddress:
     where, *rest = (part.strip() for part in text.split(";"))
     url = (where if "://" in where else f"{'https' if use_ssl else 'http'}://{where}").rstrip("/")
     parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or not _port_of(parts) or " " in where:
-        raise ValueError(f"{where!r} is not {_FORM}")
+    host = parts.hostname or ""
+    if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(host) or parts.username or not _port_of(parts):
+        raise ValueError(f"{mask(repr(where))} is not {_FORM}")
     options = dict(_option(part) for part in rest if part)
     return ComfyAddress(url, options.get("label", ""), _weight(options.get("weight", "1")))
 
 
 def _option(text: str) -> tuple[str, str]:
     name, _, value = (part.strip() for part in text.partition("="))
-    if name not in _OPTIONS or not value:
+    if name not in _OPTIONS or not (value.isascii() and value.isprintable() and 0 < len(value) <= _LONGEST_OPTION):
         raise ValueError(f"{text!r} is not {' or '.join(f'{option}=…' for option in _OPTIONS)}")
     return name, value
 

@@ -82,8 +82,9 @@ class _Maker:
             limits = replace(limits, outage_grace_s=min(limits.outage_grace_s, noticed_s))
         run_dir = settings.comfy_run_dir if is_sole else settings.comfy_run_dir / str(address.port)
         instance = self._instance(address, run_dir)
-        temp = run_dir / "temp"
-        cleaner = Cleaner(instance.client, _visible_root(settings, address), temp if temp.is_dir() else None)
+        # start.sh gives each of several a folder of previews there.
+        temp = None if is_sole or not run_dir.is_dir() else run_dir / "temp"
+        cleaner = Cleaner(instance.client, _visible_root(settings, address), temp)
         return Member(
             instance,
             ComfyTarget(instance, cleaner, limits, self._runs_per_job),

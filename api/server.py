@@ -172,6 +172,8 @@ class Server(uvicorn.Server):
                 timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=close_grace_s,
                 ws_max_size=_WEBSOCKET_MESSAGE_BYTES,
+                # Small messages to many readers: compressing each anew costs more than it saves.
+                ws_per_message_deflate=False,
             )
         )
         self._stopping = stopping

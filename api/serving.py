@@ -108,6 +108,7 @@ def create_app(layer: JobLayer, stopping: threading.Event, managed: ManagementLa
         health=lambda: _health(layer),
         checks={
             "store": layer.service.ping,
+            "disk": layer.spool.check_room,
             "comfyui": layer.core.comfy.roster.trouble,
             "serving": lambda: "The worker is stopping." if stopping.is_set() else None,
         },

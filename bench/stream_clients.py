@@ -63,7 +63,9 @@ def read_on(port: int, count: int) -> None:
 
 
 def rss_kb(pid: int) -> int:
-    return int(next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "VmRSS" in line).split()[1])
+    return int(
+        next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "VmRSS" in line).split()[1]
+    )
 
 
 def latency_s(url: str, color: int) -> float:

@@ -236,8 +236,8 @@ class Dispatcher:
         while True:
             try:
                 after = self._written(job, running, result)
-            except (StoreUnavailable, DiskFull) as error:
-                log.warning("The end of a job cannot be written down yet", job_id=job.id, error=error.message)
+            except (StoreUnavailable, DiskFull, OSError) as error:
+                log.warning("The end of a job cannot be written down yet", job_id=job.id, error=str(error))
                 if running.lost or running.abandoned or self._stopping.wait(_WRITE_AGAIN_S):
                     return
                 continue
@@ -245,9 +245,17 @@ class Dispatcher:
                 log.warning("The job was taken over meanwhile", job_id=job.id)
             elif after.is_terminal:
                 self._announce(after, running.measured.run(result))
+                self._sync(job.id)
             else:
                 self._hub.publish(job.id, Kind.QUEUED, {"position": None, "again": True})
             return
+
+    def _sync(self, job_id: JobId) -> None:
+        """Make the end last, after it was told: who waits need not wait for the disk, and a power cut costs a run."""
+        try:
+            self._store.sync()
+        except StoreUnavailable as error:
+            log.warning("The end of a job is not on the disk yet", job_id=job_id, error=error.message)
 
     def _announce(self, job: Job, run: Run) -> None:
         self._service.announce_end(job, run)
@@ -280,7 +288,7 @@ class Dispatcher:
             result = {**result, "error": error.message}
         status = Status.SUCCEEDED if error is None else _ENDS.get(error.code, Status.FAILED)
         path = self._spool.keep_result(job.id, job.attempt, result)
-        after = self._store.finish(job.lease, status, error, path)
+        after = self._store.finish(job.lease, status, error, path, durable=False)
         if after is not None:
             self._spool.forget_other_runs(job.id, job.attempt)
         return after

@@ -11,7 +11,6 @@ from .job import Job, Status
 
 # What a job without a named workflow is called.
 UNNAMED = "workflow"
-NOWHERE = ""
 # The hour under which everything is added up, from the first job on.
 ALL_TIME = 0
 HOUR_S = 3600

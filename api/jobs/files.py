@@ -1,6 +1,7 @@
-"""Writing files of a job: what the operating system says about a full disk becomes an error of ours."""
+"""Writing files of a job: made to last, and with an error of ours for what is said about a full disk."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,3 +27,15 @@ def translated_disk_errors(path: Path) -> Iterator[None]:
         if full := disk_full(error, f"write in {path.parent}"):
             raise full from error
         raise
+
+
+def sync(path: Path) -> None:
+    """Make a file's content last, or the names in a folder.
+
+    A new file's name lasts with its content on ext4, XFS and Btrfs, whose journals keep their order.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -92,12 +92,3 @@ class Incoming(AbstractContextManager["Incoming"]):
             os.close(self._descriptor)
         if self._is_draft:
             self.path.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder last."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,7 +1,7 @@
 """The files of jobs beside the database: requests, inputs, outputs, results. Knows no SQL and no HTTP.
 
 One folder per job, so that forgetting a job is removing a folder:
-`jobs/<2 characters>/<job id>/{request.json, inputs/<n>, outputs/<n>, result.json}`.
+`jobs/<2 characters>/<job id>/{request.json, inputs/<n>, outputs-<attempt>/<n>, result-<attempt>.json}`.
 """
 
 import hashlib
@@ -11,18 +11,21 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from ..errors import InternalError, StorageFull, StoreUnavailable
 from ..ids import JobId
-from .files import translated_disk_errors
+from .files import sync, translated_disk_errors
 from .ports import Delivered, OutputFile
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 _RETRY_AFTER_S = 60
+_SYNCS_AT_ONCE = 8
 # In place of base64 in a kept result: the number of the output's file.
 _KEPT = "kept:"
+_KEPT_PLACE = re.compile(rf"{_KEPT}(outputs-\d+/\d+)")
 
 
 class Spool:
@@ -32,6 +35,7 @@ class Spool:
         self._root = root
         self._jobs = root / "jobs"
         self._min_free_bytes = min_free_bytes
+        self._syncers = ThreadPoolExecutor(_SYNCS_AT_ONCE, thread_name_prefix="sync")
         self._jobs.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     @property
@@ -96,7 +100,7 @@ class Spool:
         folder = self.folder(job_id)
         with translated_disk_errors(folder):
             for path in (*self.held_files(job_id), folder / "request.json"):
-                _sync(path)
+                sync(path)
 
     def request(self, job_id: JobId) -> dict[str, Any] | None:
         """The request as it was kept; None when it is gone or broken."""
@@ -112,12 +116,13 @@ class Spool:
         return OutputSpool(self.folder(job_id) / f"outputs-{attempt}")
 
     def keep_result(self, job_id: JobId, attempt: int, result: Mapping[str, Any]) -> str:
-        """Write the result, so that it lasts, and return where it lies below the job's folder."""
+        """Write the result, make it and the run's outputs last, and return where it lies below the job's folder."""
         folder = self._made(job_id)
         name = f"result-{attempt}.json"
         with translated_disk_errors(folder):
             (folder / name).write_bytes(json.dumps(result).encode())
-            _sync(folder / name)
+            # At once, since the disk takes about as long for several as for one.
+            list(self._syncers.map(sync, (folder / name, *(folder / f"outputs-{attempt}").glob("*"))))
         return name
 
     def result(self, job_id: JobId, name: str) -> dict[str, Any] | None:
@@ -127,10 +132,6 @@ class Spool:
     def forget(self, job_id: JobId) -> None:
         """Remove everything of the job."""
         shutil.rmtree(self.folder(job_id), ignore_errors=True)
-
-    def forget_inputs(self, job_id: JobId) -> None:
-        """Remove the inputs of a job that has ended well and will not run again."""
-        shutil.rmtree(self.folder(job_id) / "inputs", ignore_errors=True)
 
     def forget_other_runs(self, job_id: JobId, attempt: int) -> None:
         """Remove what runs of the job other than `attempt` have left."""
@@ -156,20 +157,19 @@ class OutputSpool:
         shutil.rmtree(folder, ignore_errors=True)
 
     def put(self, _job_id: JobId, file: OutputFile) -> Delivered:
-        """Keep one file, so that it lasts. Raises DiskFull."""
+        """Keep one file; it lasts from `keep_result` on. Raises DiskFull."""
         place = self._folder / str(self._number)
         with translated_disk_errors(place):
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             _take(file.path, place)
-            _sync(place)
         self._number += 1
         return Delivered("base64", f"{_KEPT}{self._folder.name}/{place.name}")
 
 
 def kept_path(data: Any) -> str | None:
     """Where, below the job's folder, the content lies that an entry's `data` stands for; None when it is elsewhere."""
-    if isinstance(data, str) and data.startswith(_KEPT):
-        return data.removeprefix(_KEPT)
+    if isinstance(data, str) and (place := _KEPT_PLACE.fullmatch(data)):
+        return place[1]
     return None
 
 
@@ -192,12 +192,3 @@ def _document(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return content if isinstance(content, dict) else None
-
-
-def _sync(path: Path) -> None:
-    """Make a new file last. Its name lasts with it on ext4, XFS and Btrfs, whose journals keep their order."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -131,9 +131,17 @@ class JobStore(Protocol):
         """
 
     def finish(
-        self, lease: Lease, status: Status, error: JobError | None = None, result_path: str | None = None
+        self,
+        lease: Lease,
+        status: Status,
+        error: JobError | None = None,
+        result_path: str | None = None,
+        durable: bool = True,
     ) -> Job | None:
-        """End the job. None when the lease is void: somebody else runs or ran it, nothing was written."""
+        """End the job. None when the lease is void: somebody else runs or ran it, nothing was written.
+
+        Not `durable`: it lasts from the next `sync` on.
+        """
 
     def release(
         self,

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UploadConflict, UploadNotFound
-from .files import translated_disk_errors
-from .incoming import Incoming, sync_folder
+from .files import sync, translated_disk_errors
+from .incoming import Incoming
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
@@ -135,7 +135,7 @@ class SessionFiles:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(self._notes(session_id))
-        sync_folder(self._folder)
+        sync(self._folder)
 
     def _part(self, session_id: str) -> Path:
         return self._folder / f"{session_id}.part"

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InputTooLarge, UploadMismatch, UploadNotFound
-from .files import translated_disk_errors
-from .incoming import Incoming, sync_folder
+from .files import sync, translated_disk_errors
+from .incoming import Incoming
 from .upload_session import SessionFiles, UploadSession
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -175,7 +175,7 @@ class Uploads:
             # Whole or not at all; of two equal ones that come at once the later one replaces the other.
             self._touch(path)
             path.replace(target)
-            sync_folder(self._root)
+            sync(self._root)
         return Upload(digest, size_bytes, self._clock() + self._ttl_s)
 
     def _touch(self, path: Path) -> None:

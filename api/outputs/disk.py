@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import DeliveryFailed, OutputUnavailable
 from ..ids import JobId
-from ..jobs.files import disk_full
+from ..jobs.files import disk_full, sync
 from ..jobs.ports import Delivered, OutputFile
 from .naming import TakenNames, job_component, safe_component
 
@@ -50,19 +50,11 @@ def _copy_whole(source: Path, target: Path) -> None:
         # mkstemp's 0600 would keep the volume's other readers out; some network volumes know no modes.
         with contextlib.suppress(PermissionError):
             part.chmod(0o644)
-        _sync(part)
+        sync(part)
         part.replace(target)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
     # Network file systems that know no fsync on folders answer EINVAL; the rename is all they offer.
     with contextlib.suppress(OSError):
-        _sync(target.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        sync(target.parent)

@@ -22,6 +22,7 @@ from ..jobs.events import Emit, JobEvent, PromptAssigned, PromptStarted, StageFi
 from ..jobs.ports import Attempt, RunOutcome, RunRequest
 from ..logs import get_logger
 from ..workflows import graph
+from .breaker import State
 from .leash import Recalled
 from .member import Member
 from .needs import NOTHING, Offers, needs_of, refusal
@@ -196,12 +197,14 @@ class _Journey:
         if earlier is None or self._ticket.pinned:
             return
         named = self._roster.find(earlier.instance)
-        takers = list(self._roster.takers)
-        asked = takers if named is None else [member for member in takers if member is named]
+        if named is None:  # noqa: SIM108 - the comment has its place
+            asked = list(self._roster.takers)
+        else:  # also one that has yet to show that it works, as all have when the worker has just started
+            asked = [named] if named.breaker.state is State.CLOSED else []
         self._ticket.pinned = next((member for member in asked if _has(member, earlier)), None)
         if self._ticket.pinned is None:
             self._request = replace(self._request, resume=None)
-            if named is not None and named not in asked:
+            if named is not None and not named.is_healthy:
                 self._roster.note_orphan(named, earlier.prompt_id)
 
 

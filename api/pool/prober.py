@@ -23,6 +23,7 @@ from .roster import Roster
 
 _TOLD_EVERY_S = 60.0
 _AFTER_MISS_S = 0.25
+_NOTICED_S = 0.1
 _CANARY_S = 30.0
 
 WarmUp = Callable[[Member], None]
@@ -87,7 +88,14 @@ class Prober:
                 if not self._stopping.is_set():
                     self._roster.note_failed_trial(self._member, error.message)
                     self._tell(error.message)
-            self._stopping.wait(pause_s)
+            self._pause(pause_s)
+
+    def _pause(self, seconds: float) -> None:
+        """Cut short by the loss of the socket, which is the first sign of a process that has ended."""
+        until, losses = time.monotonic() + seconds, self._instance.stream.losses
+        while (left_s := until - time.monotonic()) > 0 and self._instance.stream.losses == losses:
+            if self._stopping.wait(min(_NOTICED_S, left_s)):
+                return
 
     def _look(self) -> float:
         """Look once; seconds to the next look."""

@@ -27,11 +27,6 @@ class Times:
         _learn((self._cold if cold else self._warm)[kind], name, seconds)
         _learn(self._mean, name, seconds)
 
-    def forget(self, name: InstanceName) -> None:
-        """The ComfyUI is another one now."""
-        for known in (*self._warm.values(), *self._cold.values(), self._mean):
-            known.pop(name, None)
-
     def expected(self, name: InstanceName, kind: str, *, cold: bool = False) -> float:
         """Seconds, a guess where nothing is known."""
         warm_s = self._known(self._warm, name, kind)

@@ -8,15 +8,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.types import ASGIApp
 
-from ..errors import (
-    ExecutionFailed,
-    JobCancelled,
-    JobTimedOut,
-    OutputUnavailable,
-    PromptRejected,
-    WorkerError,
-    WorkflowUnusable,
-)
+from ..errors import OutputUnavailable, PromptRejected, WorkerError, WorkflowUnusable
 from ..jobs.job import Job, Status
 from ..jobs.results import OutputRef
 from ..jobs.service import JobService
@@ -25,8 +17,8 @@ from ..workflows.named import NamedWorkflow
 from . import errors
 from .answers import answer, job_answer
 from .dialects import NATIVE_WORDS, NativeWord
+from .job_failure import error_of
 from .links import Link
-from .native_job import error_text
 
 JOB_HEADER = "X-Job-ID"
 _LISTS = {"images": "image", "videos": "video", "audio": "audio", "files": "file"}
@@ -211,26 +203,6 @@ def _seconds(job: Job) -> float | None:
 
 
 def _error(job: Job) -> WorkerError:
-    """The job's error as one that can be raised: what its code stands for."""
-    message = error_text(job) or ""
-    details = list(job.error.details) if job.error else []
-    code = job.error.code if job.error else ""
-    if job.status is Status.CANCELLED:
-        return JobCancelled(f"The job {job.id} was cancelled.", details)
-    if job.status is Status.TIMED_OUT:
-        return JobTimedOut(message, details)
-    if code == PromptRejected.code:
-        # The caller sent no workflow: what ComfyUI lacks is not for them to mend.
-        return WorkflowUnusable(message, details)
-    return _KINDS.get(code, ExecutionFailed)(message, details)
-
-
-def _kinds(root: type[WorkerError]) -> dict[str, type[WorkerError]]:
-    found = {root.code: root}
-    for child in root.__subclasses__():
-        found |= _kinds(child)
-    return found
-
-
-# Those a job can end with; RateLimited and its like belong to requests.
-_KINDS = {code: kind for code, kind in _kinds(WorkerError).items() if kind.__init__ is WorkerError.__init__}
+    error = error_of(job)
+    # The caller sent no workflow: what ComfyUI lacks is not for them to mend.
+    return WorkflowUnusable(error.message, error.details) if error.code == PromptRejected.code else error

@@ -1,6 +1,7 @@
 """What the OpenAPI document says beyond what FastAPI finds out by itself: bodies, errors, keys."""
 
 import copy
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,7 @@ ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
+@functools.cache
 def request_body(*models: type[BaseModel], required: bool = True) -> dict[str, Any]:
     """`openapi_extra` for a route that reads its JSON body itself: one of the models, each with its example."""
     references, document = models_json_schema([(model, "validation") for model in models], ref_template=COMPONENTS)

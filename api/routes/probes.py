@@ -15,7 +15,6 @@ from pydantic import BaseModel, ConfigDict
 from ..errors import WorkerError
 
 PROBE_PATHS = frozenset({"/livez", "/readyz", "/health", "/status", "/metrics"})
-_PATIENCE_S = 2.0
 _HOUR_S = 3600
 # Threads of their own: probes answer also while all others are busy.
 _THREADS = 4
@@ -46,7 +45,7 @@ Check = Callable[[], str | None]
 
 @dataclass(frozen=True)
 class Probes:
-    """What the probes ask. All callables run in a thread, for two seconds at most.
+    """What the probes ask. All callables run in a thread, for `patience_s` at most.
 
     Jobs are still taken, and wait, when one of the `waits_for` checks fails; when another one does they are refused.
     """
@@ -57,6 +56,7 @@ class Probes:
     warnings: Sequence[str] = ()
     waits_for: frozenset[str] = frozenset({"comfyui"})
     began: float = field(default_factory=time.monotonic)
+    patience_s: float = 2.0
 
     def uptime(self) -> "Uptime":
         """How long the worker has been up."""
@@ -166,7 +166,7 @@ class Health(BaseModel):
 def router(probes: Probes) -> APIRouter:
     """/, /livez, /readyz, /health and /status."""
     routes = APIRouter(tags=["health"])
-    asker = _Asker()
+    asker = _Asker(probes.patience_s)
 
     @routes.get("/", summary="Name and version", response_model=Greeting)
     async def greet() -> Greeting:
@@ -235,7 +235,8 @@ def _counted(instances: Sequence[Mapping[str, Any]]) -> ComfyInstances:
 class _Asker:
     """Asks in a thread, and not for long."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience_s: float) -> None:
+        self._patience_s = patience_s
         self._limiter = CapacityLimiter(_THREADS)
 
     async def findings(self, checks: Mapping[str, Check]) -> dict[str, str | None]:
@@ -255,10 +256,10 @@ class _Asker:
         try:
             return await self._in_time(check)
         except TimeoutError:
-            return f"no answer within {_PATIENCE_S:g} s"
+            return f"no answer within {self._patience_s:g} s"
         except WorkerError as error:
             return error.message
 
     async def _in_time(self, question: Callable[[], T]) -> T:
-        with anyio.fail_after(_PATIENCE_S):
+        with anyio.fail_after(self._patience_s):
             return await anyio.to_thread.run_sync(question, abandon_on_cancel=True, limiter=self._limiter)

@@ -18,7 +18,7 @@ from .streaming import as_message
 
 # For the door: a browser cannot send a key before its first message.
 LATE_PATHS = ("/ws",)
-_AUTH_S = 5.0
+_KEY_WAIT_S = 5.0
 _MAX_JOBS = 100
 _MAX_ID = 100
 _NORMAL, _POLICY = 1000, 1008
@@ -28,19 +28,21 @@ _ALL = JobId("")
 IsKey = Callable[[str], bool]
 
 
-def router(watch: Watch, is_key: IsKey) -> APIRouter:
-    """/ws and /ws/{job_id}; `is_key` says whether a key that came in a message is a valid one."""
+def router(watch: Watch, is_key: IsKey, key_wait_s: float = _KEY_WAIT_S) -> APIRouter:
+    """/ws and /ws/{job_id}; `is_key` says whether a key that came in a message, in so long, is a valid one."""
     routes = APIRouter(tags=["live"])
 
     @routes.websocket("/ws")
     async def many(websocket: WebSocket) -> None:
-        conversation = _Conversation(websocket, watch)
+        conversation = _Conversation(websocket, watch, key_wait_s)
         if await conversation.open(is_key):
             await conversation.run()
 
     @routes.websocket("/ws/{job_id}")
     async def one(websocket: WebSocket, job_id: str, previews: bool = False, last_event_id: str | None = None) -> None:
-        conversation = _Conversation(websocket, watch, only=job_id if _caller(websocket) == LINKED else None)
+        conversation = _Conversation(
+            websocket, watch, key_wait_s, only=job_id if _caller(websocket) == LINKED else None
+        )
         if not _is_unproven(websocket):
             # Before the handshake, so that it fails with 404.
             await watch.job(job_id_of(job_id))
@@ -53,9 +55,10 @@ def router(watch: Watch, is_key: IsKey) -> APIRouter:
 class _Conversation:
     """One socket: messages in, frames out. A task per job that is followed; with `only`, of that job and no other."""
 
-    def __init__(self, websocket: WebSocket, watch: Watch, only: str | None = None) -> None:
+    def __init__(self, websocket: WebSocket, watch: Watch, key_wait_s: float, only: str | None = None) -> None:
         self._socket = websocket
         self._watch = watch
+        self._key_wait_s = key_wait_s
         self._only = only
         self._followed: dict[JobId, asyncio.Task[None]] = {}
 
@@ -65,7 +68,7 @@ class _Conversation:
         if not _is_unproven(self._socket):
             return True
         with contextlib.suppress(TimeoutError, ValueError, RecursionError, WebSocketDisconnect):
-            message = await asyncio.wait_for(self._message(), _AUTH_S)
+            message = await asyncio.wait_for(self._message(), self._key_wait_s)
             if message.get("action") == "auth" and is_key(str(message.get("key", ""))):
                 await self._send(Frame("authenticated", {}))
                 return True

@@ -104,14 +104,19 @@ class SqlJobStore:
         return self._change_held(lease, None, values, durable=False) is not None
 
     def finish(
-        self, lease: Lease, status: Status, error: JobError | None = None, result_path: str | None = None
+        self,
+        lease: Lease,
+        status: Status,
+        error: JobError | None = None,
+        result_path: str | None = None,
+        durable: bool = True,
     ) -> Job | None:
         """End the job, if the lease still holds."""
         if status not in TERMINAL:
             raise ValueError(f"A job cannot end as {status}.")
         values = {"status": status.value, "finished_at": self._clock(), "error": error_value(error)}
         values |= {"result_path": result_path} | ({"progress": 1.0} if status is Status.SUCCEEDED else {})
-        return self._change_held(lease, status, values)
+        return self._change_held(lease, status, values, durable)
 
     def release(
         self,

@@ -30,6 +30,8 @@ class SqliteDatabase:
 
     def __init__(self, path: Path, sync: str = "FULL", busy_timeout_s: float = 30.0) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Its other files get the same mode from SQLite.
+        path.touch(mode=0o600)
         self._path = path
         self._sync = sync
         self._busy_timeout_s = busy_timeout_s

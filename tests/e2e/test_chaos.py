@@ -11,8 +11,10 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize(("trouble", "jobs"), [(kills, 30), (full_disk, 20), (locked_database, 20)])
-def test_no_job_is_lost_and_none_ends_twice(tmp_path: Path, trouble: Trouble, jobs: int) -> None:
+@pytest.mark.parametrize(
+    ("trouble", "jobs", "every_s"), [(kills, 20, 1.3), (full_disk, 16, 2), (locked_database, 16, 2)]
+)
+def test_no_job_is_lost_and_none_ends_twice(tmp_path: Path, trouble: Trouble, jobs: int, every_s: float) -> None:
     with StandinProcess() as comfyui, ApiWorker(tmp_path, comfyui.url) as worker:
         chaos = Chaos(worker, comfyui, trouble, every_s=2.0, seed=7)
         tally = chaos.run(jobs, execute_s=0.2, timeout_s=150)

@@ -15,8 +15,9 @@ import pytest
 import requests
 from support import sample_jobs
 from support.api_worker import ApiWorker
+from support.ports import free_port
 from support.standin_process import StandinProcess
-from support.start_script import StartScript, free_port
+from support.start_script import StartScript
 from support.waiting import wait_for
 from support.worker_process import ROOT
 

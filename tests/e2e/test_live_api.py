@@ -71,7 +71,7 @@ def test_a_reference_to_nothing_is_refused(worker: ApiWorker) -> None:
 
 def test_a_reader_is_told_that_the_server_stops_and_goes_on_after_it(tmp_path: Path, standin: StandinProcess) -> None:
     with ApiWorker(tmp_path, standin.url, {"SHUTDOWN_GRACE_S": "1"}) as worker:
-        job_id = worker.submit({"input": {"workflow": sample_jobs.slow(6)}})
+        job_id = worker.submit({"input": {"workflow": sample_jobs.slow(4)}})
         with requests.get(f"{worker.url}/events/{job_id}", stream=True, timeout=30) as answer:
             stream = Stream(answer)
             stream.until("progress", node="StandinSleep")

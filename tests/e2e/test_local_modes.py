@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 from support import sample_jobs
+from support.ports import free_port
 from support.runpod_platform import RunpodPlatform
 from support.standin_process import StandinProcess
 from support.waiting import wait_for
@@ -72,7 +72,7 @@ def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 
 def test_the_local_api_gives_what_the_handler_gives(standin: StandinProcess, tmp_path: Path) -> None:
-    port = _free_port()
+    port = free_port()
     arguments = ["--rp_serve_api", "--rp_api_host", "127.0.0.1", "--rp_api_port", str(port)]
     job = _comparable_job()
     with WorkerProcess({"COMFY_HOST": standin.url}, arguments=arguments, cwd=tmp_path) as worker:
@@ -110,11 +110,6 @@ def _by_function(standin: StandinProcess, job: dict[str, Any]) -> dict[str, Any]
     with WorkerProcess({"COMFY_HOST": standin.url}, command=["-c", code]) as worker:
         assert worker.wait() == 0, worker.log
         return _output(worker)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def _listens(port: int) -> bool:

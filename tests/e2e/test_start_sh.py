@@ -1,9 +1,12 @@
 """start.sh on real processes: signals, restarts, a ComfyUI that never comes up, and nothing left behind."""
 
+import contextlib
 import os
 import pwd
+import random
 import re
 import signal
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -332,6 +335,98 @@ def test_the_gpu_is_looked_at_as_the_user_comfyui_runs_as(tmp_path: Path) -> Non
         with script:
             wait_for(lambda: "GPU: " in script.output, "the verdict on the GPU")
     assert f"GPU: uid {NOBODY} in /nonexistent" in script.output
+
+
+def in_a_row(script: StartScript, count: int) -> StartScript:
+    """With ports that are free one after the other: below those the system gives out."""
+    for first in random.sample(range(10_000, 30_000, 10), 1000):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(first, first + count):
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            script.port = first
+            script.environment["COMFY_PORT"] = str(first)
+            return script
+    raise AssertionError("no free ports")
+
+
+def run_dir_of(script: StartScript, number: int) -> Path:
+    return script.run_dir / str(script.port + number)
+
+
+def test_several_are_started_each_restarted_on_its_own_and_all_are_ended(tmp_path: Path) -> None:
+    environment = {"COMFY_STANDIN": "true", "COMFY_INSTANCES": "3", "FAKE_HANDLER_EXIT": "7"}
+    with in_a_row(StartScript(tmp_path, **environment), 3) as script:
+        hosts = ",".join(f"127.0.0.1:{script.port + number}" for number in range(3))
+        assert script.handler()["comfy_host"] == hosts
+        processes = [ComfyProcess.in_dir(run_dir_of(script, number)) for number in range(3)]
+        wait_for(lambda: script.output.count("ComfyUI answers on port") == 3, "all of them", timeout_s=30)
+        before = [process.pid() for process in processes]
+        assert None not in before and len(set(before)) == 3
+
+        os.kill(before[1], signal.SIGKILL)  # type: ignore[arg-type]
+
+        wait_for(lambda: processes[1].pid() not in {None, before[1]}, "another one")
+        wait_for(lambda: script.output.count("ComfyUI answers on port") == 4, "it to be up")
+        assert [processes[0].pid(), processes[2].pid()] == [before[0], before[2]]
+        record = processes[1].last_exit()
+        assert record is not None and record.signal == signal.SIGKILL
+        assert processes[0].last_exit() is None
+        script.signal(signal.SIGTERM)
+        assert script.status() == 7
+        assert script.processes() == []
+        assert [process.pid() for process in processes] == [None] * 3
+
+
+def test_each_of_several_has_a_gpu_of_its_own(tmp_path: Path) -> None:
+    environment = {"COMFY_INSTANCES": "auto", "CUDA_VISIBLE_DEVICES": "0,3"}
+    script = in_a_row(StartScript(tmp_path, **environment), 2)
+    script.environment["COMFY_ARGS"] = f"--port {script.port} --lowvram"
+    with script:
+        script.handler()
+        wait_for(lambda: script.output.count("fake ComfyUI") == 2, "both of them")
+        seen = {}
+        for number in range(2):
+            pid = wait_for(ComfyProcess.in_dir(run_dir_of(script, number)).pid, "its pid")
+            told = dict(
+                line.split("=", 1) for line in Path(f"/proc/{pid}/environ").read_text().split("\0") if "=" in line
+            )
+            seen[number] = told["CUDA_VISIBLE_DEVICES"]
+            arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            assert arguments[arguments.index("--temp-directory") + 1] == str(run_dir_of(script, number))
+            assert arguments.count("--port") == 1 and "--lowvram" in arguments
+        assert seen == {0: "0", 1: "3"}
+
+
+@as_root
+def test_each_of_several_can_write_its_previews() -> None:
+    """Also as a user that may not write to the run folder."""
+    with tempfile.TemporaryDirectory(prefix="start-sh-") as open_to_all:
+        probe = Path(open_to_all) / "python"
+        find = 'while [ "$1" != --temp-directory ]; do shift; done'
+        probe.write_text(f'#!/bin/sh\n{find}\ntouch "$2/temp/x" && echo "uid $(id -u) can write"\n')
+        for path in (probe.parent, probe):
+            path.chmod(0o755)
+        environment = {"COMFY_PYTHON": str(probe), "RUN_AS_USER": "nobody", "COMFY_INSTANCES": "2"}
+        with in_a_row(StartScript(Path(open_to_all), **environment), 2) as script:
+            wait_for(lambda: script.output.count(f"uid {NOBODY} can write") >= 2, "both of them")
+
+
+def test_a_second_signal_ends_several_at_once(tmp_path: Path) -> None:
+    environment = {"FAKE_HANDLER": "ignores", "FAKE_COMFYUI": "ignores_term", "COMFY_STOP_GRACE_S": "60"}
+    with in_a_row(StartScript(tmp_path, COMFY_INSTANCES="2", **environment), 2) as script:
+        script.handler()
+        wait_for(lambda: script.output.count("ComfyUI answers on port") == 2, "both of them", timeout_s=30)
+        script.signal(signal.SIGTERM)
+        wait_for(lambda: "handler got SIGTERM" in script.output, "the first signal to arrive")
+        script.signal(signal.SIGTERM)
+        assert script.status() == 128 + signal.SIGKILL
+        assert script.processes() == []
+
+
+def test_a_number_of_instances_that_is_none_is_told(tmp_path: Path) -> None:
+    with StartScript(tmp_path, COMFY_INSTANCES="many") as script:
+        assert script.status() == 1
+        assert "COMFY_INSTANCES=many is neither auto nor a number" in script.output
 
 
 def make(folder: Path) -> Path:

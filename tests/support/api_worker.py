@@ -3,13 +3,13 @@
 The port and the database stay the same when it is killed and started again.
 """
 
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import requests
+from support.ports import free_port
 from support.waiting import wait_for
 from support.worker_process import WorkerProcess
 
@@ -21,7 +21,7 @@ class ApiWorker:
 
     def __init__(self, folder: Path, comfy_url: str, environment: Mapping[str, str] | None = None) -> None:
         self.database = folder / "jobs.db"
-        self.port = _free_port()
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.session = requests.Session()
         self._environment = {
@@ -86,9 +86,3 @@ class ApiWorker:
             return requests.get(f"{self.url}/livez", timeout=1).ok
         except requests.ConnectionError:
             return False
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

@@ -26,6 +26,8 @@ from api.sealing import Sealer
 from api.stores.job_store import SqlJobStore
 from api.stores.sqlite import SqliteDatabase
 
+# How soon a dispatcher that waits for room hears that it shall stop.
+_STOP_HEARD_S = 0.02
 WORKFLOW = {"1": {"class_type": "EmptyImage", "inputs": {}}}
 Run = Callable[..., dict[str, Any]]
 
@@ -39,6 +41,7 @@ class Seats:
         self._free = threading.Semaphore(count)
 
     def take(self, timeout_s: float) -> "TakenSeat | None":
+        timeout_s = min(timeout_s, _STOP_HEARD_S)
         if not self._usable.wait(timeout_s) or not self._free.acquire(timeout=timeout_s):
             return None
         return TakenSeat(self._free)

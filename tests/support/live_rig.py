@@ -144,7 +144,9 @@ def is_like(frame: Mapping[str, Any], event: str, data: Mapping[str, Any]) -> bo
 
 
 @contextmanager
-def live_rig(folder: Path, guard: Guard | None = None, key: str | None = None, ping_s: float = 15) -> Iterator[LiveRig]:
+def live_rig(
+    folder: Path, guard: Guard | None = None, key: str | None = None, ping_s: float = 15, key_wait_s: float = 5
+) -> Iterator[LiveRig]:
     """`key` goes with every request."""
     guard = guard or Guard()
     play, asked = Play(), []
@@ -173,7 +175,7 @@ def live_rig(folder: Path, guard: Guard | None = None, key: str | None = None, p
         app = create_app(
             [
                 events.router(watch, guard.sign, ping_s),
-                sockets.router(watch, guard.knows),
+                sockets.router(watch, guard.knows, key_wait_s),
                 outputs.router(rig.service),
                 uploads.router(store),
                 queueing.router(rig.service, rig.clock),

@@ -222,6 +222,16 @@ def test_a_failed_attempt_may_be_used_up_and_delayed(stores: Stores) -> None:
     assert (again.attempts, again.error) == (2, None)
 
 
+def test_a_claim_without_a_try_does_not_count_however_often(stores: Stores) -> None:
+    stores.add()
+    for _ in range(30):
+        running = claim(stores)
+        assert (running.attempt, running.attempts) == (1, 1)
+        released = stores.jobs.release(running.lease, tried=False)
+        assert released is not None and (released.attempt, released.attempts) == (0, 0)
+    assert stores.jobs.release(running.lease, tried=False) is None
+
+
 def test_released_while_canceling_is_cancelled(stores: Stores) -> None:
     running = claim(stores) if stores.add() else None
     assert running is not None

@@ -55,14 +55,14 @@ def test_not_ready_says_why(never: threading.Event) -> None:
         "serving": lambda: None,
         "disk": lambda: str(never.wait()),
     }
-    with HttpServer(door_app(probes=Probes("1.2.3", checks=checks))) as server:
+    with HttpServer(door_app(probes=Probes("1.2.3", checks=checks, patience_s=0.3))) as server:
         answer = requests.get(f"{server.url}/readyz?verbose", timeout=10)
     assert (answer.status_code, answer.json()["status"]) == (503, "not ready")
     assert answer.json()["checks"] == {
         "store": "The database is locked.",
         "comfyui": "no instance answers",
         "serving": "ok",
-        "disk": "no answer within 2 s",
+        "disk": "no answer within 0.3 s",
     }
 
 
@@ -110,7 +110,7 @@ def test_health_answers_degraded_when_the_store_does_not(never: threading.Event)
         return FACTS
 
     for health, said in ((unavailable, "The database is locked."), (blocked, "does not answer in time")):
-        with HttpServer(door_app(probes=Probes("1.2.3", health=health))) as server:
+        with HttpServer(door_app(probes=Probes("1.2.3", health=health, patience_s=0.3))) as server:
             answer = requests.get(f"{server.url}/health", timeout=10)
             assert requests.get(f"{server.url}/livez", timeout=1).status_code == 200
         assert (answer.status_code, answer.json()["status"]) == (200, "degraded")

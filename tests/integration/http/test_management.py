@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -11,7 +12,8 @@ from PIL import Image
 from support.management_rig import ManagementRig, guarded, management_rig, picture
 from support.waiting import wait_for
 
-from api.errors import ExecutionFailed
+from api import server
+from api.errors import ExecutionFailed, InvalidSettings
 from api.jobs.events import NodeStarted, ProgressMade
 from api.jobs.result import failure
 
@@ -209,3 +211,10 @@ def test_all_of_it_needs_the_key_but_metrics_and_health(tmp_path: Path) -> None:
         # Having files fetched is the operator's.
         assert rig.get("/v1/comfyui/models/downloads").status_code == 403
         assert rig.get("/v1/comfyui/models/downloads", headers={"X-API-Key": "op"}).status_code == 200
+
+
+def test_a_port_that_is_taken_is_named_by_its_own_setting() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = server.Listen("127.0.0.1", taken.getsockname()[1], "MANAGEMENT_API_PORT", "MANAGEMENT_API_HOST")
+        with pytest.raises(InvalidSettings, match="set MANAGEMENT_API_PORT or MANAGEMENT_API_HOST"):
+            server.bind(*listen)

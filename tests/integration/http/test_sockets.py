@@ -191,7 +191,8 @@ def test_only_sockets_may_bring_their_key_later(tmp_path: Path) -> None:
 
 
 def test_who_brings_no_key_is_sent_away(tmp_path: Path) -> None:
-    with live_rig(tmp_path, guarded("secret"), "secret") as live, open_socket(live, "/ws") as socket:
+    guard = guarded("secret")
+    with live_rig(tmp_path, guard, "secret", key_wait_s=0.3) as live, open_socket(live, "/ws") as socket:
         with pytest.raises(ConnectionClosed) as closed:
             socket.recv(timeout=15)
         assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008

@@ -10,7 +10,7 @@ import pytest
 from support.job_rig import JobRig, job_rig
 from support.waiting import wait_for
 
-from api.errors import ComfyDied, DiskFull, ExecutionFailed, JobTimedOut, WorkerError
+from api.errors import ComfyBusy, ComfyDied, DiskFull, ExecutionFailed, JobTimedOut, WorkerError
 from api.ids import InstanceName, PromptId
 from api.jobs.events import NodeStarted, ProgressMade, PromptAssigned, PromptQueued
 from api.jobs.job import Status
@@ -168,6 +168,19 @@ def test_a_full_disk_only_delays_a_job(rig: JobRig) -> None:
         assert "No space left" in rig.service.why(job.id)
         make_due(rig)
         assert rig.ended(job).status is Status.SUCCEEDED
+
+
+def test_a_job_its_comfyui_has_no_room_for_waits_as_long_as_it_takes(rig: JobRig) -> None:
+    busy = ComfyBusy("The job waits for one:8188 (It has 2 of 2 jobs).")
+    runs = Runs(*[busy] * 15, DONE)
+    job = rig.submit()
+    with rig.dispatching(runs):
+        for count in range(1, 16):
+            wait_for(lambda count=count: len(runs.hosts) == count and rig.status(job) is Status.QUEUED, "the requeue")
+            assert rig.service.why(job.id) == busy.message
+            make_due(rig)
+        ended = rig.ended(job)
+    assert (ended.status, ended.attempts, ended.attempt) == (Status.SUCCEEDED, 1, 1)
 
 
 def test_without_a_usable_comfyui_jobs_stay_in_line(rig: JobRig) -> None:

@@ -36,10 +36,3 @@ def test_a_run_that_loaded_its_model_says_that_the_next_takes_less() -> None:
     times.note(ONE, "k", 3, cold=False)
     assert times.expected(ONE, "k") == 3
     assert times.expected(ONE, "k", cold=True) == 20
-
-
-def test_one_that_is_another_now_is_not_known() -> None:
-    times = Times()
-    times.note(ONE, "k", 9, cold=False)
-    times.forget(ONE)
-    assert times.expected(ONE, "k") != 9

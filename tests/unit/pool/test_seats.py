@@ -1,0 +1,106 @@
+"""Room in the pool: taken before a job is claimed, and never more than there is."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.fleet import Fleet, job
+
+from api.errors import ComfyBusy, ComfyUnreachable, JobCancelled
+from api.jobs.cancel import CancelToken
+from api.pool.needs import Offers
+from api.pool.pool import Pool
+from api.pool.roster import Roster
+from api.pool.ticket import Ticket
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    made = Fleet(tmp_path)
+    for name in ("one", "two"):
+        made.add(name)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def pool(fleet: Fleet) -> Pool:
+    return Pool(Roster(fleet.members), patience_s=0.05)
+
+
+def test_there_are_as_many_seats_as_slots(pool: Pool) -> None:
+    seats = [pool.take(0) for _ in range(4)]
+    assert None not in seats and pool.take(0) is None
+    seats[0].leave()  # type: ignore[union-attr]
+    seats[0].leave()  # type: ignore[union-attr]
+    assert pool.take(0) is not None and pool.take(0) is None
+
+
+def test_a_job_that_executes_no_more_makes_room_before_it_has_ended(pool: Pool) -> None:
+    seats = [pool.take(0) for _ in range(4)]
+    tickets = [Ticket(job(), CancelToken()) for _ in seats]
+    for seat, ticket in zip(seats, tickets, strict=True):
+        pool.place(ticket, seat)
+    assert pool.take(0) is None
+    pool.release(tickets[0])
+    assert pool.take(0) is not None
+
+
+def test_jobs_in_hand_may_be_bounded(fleet: Fleet) -> None:
+    pool = Pool(Roster(fleet.members), max_jobs=3)
+    assert [pool.take(0) is not None for _ in range(4)] == [True, True, True, False]
+    assert pool.most() == 3
+
+
+def test_those_that_are_ill_or_drained_have_no_room(fleet: Fleet, pool: Pool) -> None:
+    fleet.members[0].is_ready = False
+    fleet.members[1].is_draining = True
+    assert pool.take(0) is None
+    assert not pool.available()
+    fleet.members[1].is_draining = False
+    assert pool.available() and not pool.available(besides=fleet.members[1].name)
+
+
+def test_a_job_only_an_absent_one_can_run_goes_back_into_the_line(fleet: Fleet, pool: Pool) -> None:
+    fleet.members[0].offers = Offers({"Other": {}})
+    fleet.members[1].is_ready, fleet.members[1].trouble = False, "It is on fire."
+    seat = pool.take(0)
+    with pytest.raises(ComfyBusy, match=r"The job waits for two \(It is on fire\)\."):
+        pool.place(Ticket(job(), CancelToken()), seat)
+
+
+def test_without_a_line_to_go_back_to_it_waits_for_a_while(fleet: Fleet, pool: Pool) -> None:
+    for member in fleet.members:
+        member.is_ready = False
+    with pytest.raises(ComfyUnreachable, match="The job waits for one"):
+        pool.place(Ticket(job(), CancelToken()), None)
+
+
+def test_a_cancel_ends_the_wait(fleet: Fleet, pool: Pool) -> None:
+    token = CancelToken()
+    for member in fleet.members:
+        member.is_ready = False
+    token.cancel()
+    with pytest.raises(JobCancelled):
+        pool.place(Ticket(job(), token), None)
+
+
+def test_a_worker_that_stops_turns_waiting_jobs_away(fleet: Fleet, pool: Pool) -> None:
+    seat = pool.take(0)
+    for member in fleet.members:
+        member.slots = 0
+    pool.hand_back_waiting()
+    with pytest.raises(ComfyBusy):
+        pool.place(Ticket(job(), CancelToken()), seat)
+    assert pool.take(0) is None
+
+
+def test_the_only_one_takes_what_comes(tmp_path: Path) -> None:
+    fleet = Fleet(tmp_path)
+    sole = fleet.add("sole", slots=1)
+    sole.is_ready = False
+    pool = Pool(Roster([sole]))
+    try:
+        assert [pool.place(Ticket(job(), CancelToken()), None) for _ in range(3)] == [sole] * 3
+    finally:
+        fleet.close()
