@@ -24,7 +24,7 @@ demo: $(STAMP) ## run test_input.json through the handler, on COMFY_HOST or on t
 	@$(BIN)/python -m api demo
 
 test: $(STAMP) ## run the tests
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	@$(BIN)/python -m pytest -q -n 4 --dist loadfile
 
 check: $(STAMP) ## format, lint, types and import contracts
 	@$(BIN)/ruff format --check .

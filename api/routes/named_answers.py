@@ -150,7 +150,8 @@ def file(service: JobService, job: Job, workflow: NamedWorkflow, headers: Mappin
         raise OutputUnavailable(f"The result of job {job.id} is no longer on the worker's disk; call again.")
     return FileResponse(
         output.path,
-        headers={**headers, "X-Content-Type-Options": "nosniff"},
+        # Sandboxed: a picture may hold scripts (SVG).
+        headers={**headers, "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"},
         media_type=output.mime_type,
         filename=output.filename,
         content_disposition_type="inline" if output.mime_type.startswith(_MEDIA) else "attachment",

@@ -153,7 +153,7 @@ def test_a_job_that_kills_comfyui_is_given_up_after_its_attempts(rig: JobRig) ->
 def test_jobs_that_only_waited_behind_it_lose_no_attempt(rig: JobRig) -> None:
     runs = Runs(dies_waiting, dies_waiting, dies_waiting, dies_waiting, DONE)
     job = rig.submit()
-    with rig.dispatching(runs):
+    with rig.dispatching(runs, poll_s=0.02):
         for count in range(1, 5):
             wait_for(lambda count=count: len(runs.hosts) == count and rig.status(job) is Status.QUEUED, "the requeue")
             assert rig.service.get(job.id).attempts == 0
@@ -174,7 +174,7 @@ def test_a_job_its_comfyui_has_no_room_for_waits_as_long_as_it_takes(rig: JobRig
     busy = ComfyBusy("The job waits for one:8188 (It has 2 of 2 jobs).")
     runs = Runs(*[busy] * 15, DONE)
     job = rig.submit()
-    with rig.dispatching(runs):
+    with rig.dispatching(runs, poll_s=0.02):
         for count in range(1, 16):
             wait_for(lambda count=count: len(runs.hosts) == count and rig.status(job) is Status.QUEUED, "the requeue")
             assert rig.service.why(job.id) == busy.message
