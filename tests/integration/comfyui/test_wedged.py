@@ -13,6 +13,7 @@ from api.comfyui.events import ExecutionStarted, NodeExecuting
 from api.comfyui.limits import RunLimits
 from api.comfyui.lookup import Place, locate
 from api.comfyui.run import End
+from api.comfyui.stream import ComfyStream
 from api.comfyui.submit import PromptBody
 from api.comfyui.worker_thread import WorkerThread
 from api.errors import ComfyWedged
@@ -20,17 +21,19 @@ from api.errors import ComfyWedged
 QUICK = RunLimits(stall_s=0.9, poll_s=0.3, poll_lively_s=0.3)
 
 
-def seen(standin: StandinProcess, client: ComfyClient) -> WorkerThread:
-    """The worker thread of a stand-in whose process can be seen."""
+def seen(standin: StandinProcess, client: ComfyClient, stream: ComfyStream) -> WorkerThread:
+    """The worker thread of a stand-in whose process can be seen, told from others that happened to move with it."""
     worker = WorkerThread(lambda: standin.pid)
     worker.meet(client.queue_remaining)
+    for _ in range(3):
+        run(client, stream, picture(), limits=QUICK, worker=worker)
     return worker
 
 
 def test_a_silent_end_of_the_worker_is_found_out(mortal: StandinProcess, connect: Callable):
     """A SystemExit in a node ends ComfyUI's worker thread without a line in the log."""
     client, stream = connect(mortal.url)
-    worker = seen(mortal, client)
+    worker = seen(mortal, client, stream)
     mortal.set_fault("silent_death", 1)
     begun = time.monotonic()
     with pytest.raises(ComfyWedged, match="without a word"):
@@ -42,8 +45,9 @@ def test_a_silent_end_of_the_worker_is_found_out(mortal: StandinProcess, connect
 
 def test_a_silent_node_is_not_declared_dead(mortal: StandinProcess, connect: Callable):
     client, stream = connect(mortal.url)
+    worker = seen(mortal, client, stream)
     mortal.set_fault("silent_node", 4)
-    assert len(run(client, stream, picture(), limits=QUICK, worker=seen(mortal, client)).entry.files()) == 1
+    assert len(run(client, stream, picture(), limits=QUICK, worker=worker).entry.files()) == 1
 
 
 def test_a_silent_node_that_cannot_be_seen_is_not_declared_dead(mortal: StandinProcess, connect: Callable):
