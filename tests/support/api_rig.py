@@ -101,7 +101,7 @@ class ApiRig:
 
     def hold(self) -> None:
         """From now on jobs stay in line."""
-        self.jobs.usable.clear()
+        self.jobs.hold()
 
     def let_go(self) -> None:
         self.jobs.usable.set()

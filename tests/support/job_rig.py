@@ -4,7 +4,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,9 @@ class Seats:
             return None
         return TakenSeat(self._free)
 
+    def taken(self) -> int:
+        return self._count - self._free._value
+
     def available(self, besides: InstanceName | None = None) -> bool:
         return False  # there is one ComfyUI
 
@@ -74,6 +77,7 @@ class JobRig:
     service: JobService
     clock: Clock
     usable: threading.Event
+    seats: list[Seats] = field(default_factory=list)
 
     def submit(self, given: dict[str, Any] | None = None, **options: Any) -> Job:
         job = {"input": {"workflow": WORKFLOW, **(given or {})}}
@@ -94,9 +98,24 @@ class JobRig:
             service=self.service,
             hub=self.hub,
             core=run,
-            capacity=Seats(self.usable, concurrency),
+            capacity=self._seats(concurrency),
             **values,
         )
+
+    def hold(self) -> None:
+        """From now on jobs stay in line: also the dispatcher that was just looking for one takes none any more."""
+        self.usable.clear()
+        wait_for(self._is_held, "the dispatchers to let go of their seats")
+
+    def _seats(self, count: int) -> Seats:
+        seats = Seats(self.usable, count)
+        self.seats.append(seats)
+        return seats
+
+    def _is_held(self) -> bool:
+        self.store.resume()  # wakes whoever waits for a job with a seat in hand
+        running = self.service.counts()[Status.RUNNING]
+        return sum(seats.taken() for seats in self.seats) <= running
 
     @contextmanager
     def dispatching(self, run: Run, **options: Any) -> Iterator[Dispatcher]:

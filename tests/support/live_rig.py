@@ -77,7 +77,7 @@ class LiveRig:
 
     def hold(self) -> None:
         """From now on jobs stay in line."""
-        self.jobs.usable.clear()
+        self.jobs.hold()
 
     def let_go(self) -> None:
         self.jobs.usable.set()
