@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from .errors import InvalidSettings
+from .errors import InvalidSettings, JobNotFound
 from .ids import InstanceName
 from .inputs.addresses import AddressGuard
 from .jobs.dispatcher import Dispatcher
@@ -77,8 +77,6 @@ class JobLayer:
     janitor: Janitor
     statistics: Statistics
     estimates: Estimates
-    worker: str
-    key: bytes
     _lock: IO[bytes] | None
 
     def start(self) -> None:
@@ -202,8 +200,6 @@ def build_job_layer(settings: Settings, bodies: Bodies) -> JobLayer:
         ),
         statistics=statistics,
         estimates=estimates,
-        worker=worker,
-        key=key,
         _lock=None if settings.database_url else _sole_owner(root / "lock"),
     )
 
@@ -294,9 +290,10 @@ def _obstacle(core: Services) -> str | None:
 
 
 def _body_of(service: JobService, bodies: Bodies, delivery: Delivery) -> tuple[bytes, str] | None:
-    if not service.exists(delivery.job_id):
+    try:
+        job = service.get(delivery.job_id)
+    except JobNotFound:
         return None
-    job = service.get(delivery.job_id)
     build_body = bodies.get(job.dialect)
     if build_body is None:
         return job_event(delivery, job)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter
 
@@ -166,7 +165,7 @@ def rates_of(settings: Settings) -> list[Rate]:
 
 def _is_here(settings: Settings) -> bool:
     """Whether the GPUs of this machine are those that work for it."""
-    return any(urlsplit(each.url).hostname in {"127.0.0.1", "localhost", "::1"} for each in settings.comfy_addresses)
+    return any(each.is_local for each in settings.comfy_addresses)
 
 
 def _own_folders(settings: Settings) -> dict[str, Path]:

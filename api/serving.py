@@ -203,7 +203,7 @@ def _listens(settings: Settings) -> list[server.Listen]:
 
 
 def _system_stats(layer: JobLayer) -> Mapping[str, SystemStats]:
-    return {layer.core.instance.name: layer.core.instance.client.system_stats}
+    return {member.name: member.instance.client.system_stats for member in layer.core.comfy.roster.members}
 
 
 def _instances(layer: JobLayer) -> list[Mapping[str, Any]]:

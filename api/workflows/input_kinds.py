@@ -1,6 +1,7 @@
 """What a named workflow takes: one model per kind of input, checked when its manifest is read. Reads no file."""
 
 import secrets
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -46,7 +47,7 @@ def _several(value: Any) -> Any:
 Targets = Annotated[tuple[str, ...], BeforeValidator(_several), Field(min_length=1)]
 
 
-class _Input(BaseModel):
+class _Input(BaseModel, ABC):
     """What all kinds have. `target` is where the value goes: "<node id or title>.<input>", or an option of the job.
 
     An input is required unless it has a default or says otherwise; one that is not given leaves the template as it is.
@@ -71,9 +72,9 @@ class _Input(BaseModel):
         """A value that would do, for the documentation."""
         return self.fallback()
 
+    @abstractmethod
     def annotation(self) -> Any:
         """The type that pydantic checks a given value with."""
-        raise NotImplementedError
 
     def field(self, name: str) -> tuple[Any, FieldInfo]:
         """The field of a model that checks calls."""
