@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: setup demo test check fmt bench clean
+.PHONY: setup demo test again check fmt bench clean
 .DEFAULT_GOAL := help
 
 help: ## show the verbs
@@ -25,6 +25,9 @@ demo: $(STAMP) ## run test_input.json through the handler, on COMFY_HOST or on t
 
 test: $(STAMP) ## run the tests
 	@$(BIN)/python -m pytest -q -n 4 --dist loadfile
+
+again: $(STAMP) ## run those tests again, one by one, that failed last
+	@$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
 
 check: $(STAMP) ## format, lint, types and import contracts
 	@$(BIN)/ruff format --check .

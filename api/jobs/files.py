@@ -1,10 +1,14 @@
 """Writing files of a job: made to last, and with an error of ours for what is said about a full disk."""
 
+import contextlib
 import errno
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from ..errors import DiskFull
 
@@ -27,6 +31,38 @@ def translated_disk_errors(path: Path) -> Iterator[None]:
         if full := disk_full(error, f"write in {path.parent}"):
             raise full from error
         raise
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """A second name for the file where that can be had, else a copy. Raises FileExistsError, OSError."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[IO[bytes]]:
+    """A file to write, which gets its name when the block ends well: a reader or a crash never meets half of it.
+
+    Lasts from then on. Only its owner may read it. Raises OSError.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}-", dir=target.parent)
+    part = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    # Network file systems that know no fsync on folders answer EINVAL; the rename is all they offer.
+    with contextlib.suppress(OSError):
+        sync(target.parent)
 
 
 def sync(path: Path) -> None:

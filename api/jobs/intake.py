@@ -1,7 +1,6 @@
 """Between a request as it arrives and as it waits: inline files become files of the spool, secrets are sealed."""
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, BinaryIO
 from ..errors import Detail, InvalidInputFile
 from ..ids import JobId
 from ..sealing import Sealer
-from .files import translated_disk_errors
+from .files import link_or_copy, translated_disk_errors
 from .request import ImageSpec, JobRequest
 from .spool import Spool
 
@@ -73,6 +72,16 @@ class Intake:
         job["input"] = self._opened(kept["input"], _SECRET_INPUTS)
         return job, {f"{_HELD}{path.name}": path for path in self._spool.held_files(job_id)}
 
+    def shown(self, job_id: JobId) -> dict[str, Any] | None:
+        """The job's input as it may be shown: secrets left out, null in place of files' contents and of keyed URLs."""
+        kept = self._spool.request(job_id)
+        if kept is None:
+            return None
+        shown = {name: value for name, value in kept["input"].items() if name not in _SECRET_INPUTS}
+        if shown.get("images"):
+            shown["images"] = [{**image, "image": _shown_source(str(image["image"]))} for image in shown["images"]]
+        return shown
+
     def _keep(self, job_id: JobId, index: int, spec: ImageSpec, files: Files) -> bool:
         place = self._spool.held_file(job_id, index)
         if spec.source in files:
@@ -90,10 +99,7 @@ class Intake:
                 message, [Detail(field=f"{spec.field}.image", code="unknown_upload", message=message)]
             )
         self._check_file(spec, upload)
-        try:
-            os.link(upload, place)
-        except OSError:
-            shutil.copyfile(upload, place)
+        link_or_copy(upload, place)
         return True
 
     def _sealed(self, value: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
@@ -102,6 +108,12 @@ class Intake:
 
     def _opened(self, value: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
         return {**value, **{name: self._sealer.open(value[name]) for name in names if name in value}}
+
+
+def _shown_source(source: str) -> str | None:
+    """A source that gives nothing away: a presigned URL opens what it names."""
+    is_plain = source.startswith(("http://", "https://", "s3://")) and not set("?@#") & set(source)
+    return source if is_plain else None
 
 
 def _input_of(job: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ One folder per job, so that forgetting a job is removing a folder:
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import time
@@ -17,7 +16,7 @@ from typing import Any
 
 from ..errors import InternalError, StorageFull, StoreUnavailable
 from ..ids import JobId
-from .files import sync, translated_disk_errors
+from .files import link_or_copy, sync, translated_disk_errors
 from .ports import Delivered, OutputFile
 
 _SAFE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
@@ -176,10 +175,7 @@ def kept_path(data: Any) -> str | None:
 def _take(source: Path, place: Path) -> None:
     """A second name for the file where that can be had, else a copy: the first one goes with the scratch folder."""
     place.unlink(missing_ok=True)
-    try:
-        os.link(source, place)
-    except OSError:
-        shutil.copyfile(source, place)
+    link_or_copy(source, place)
 
 
 def _shard(job_id: JobId) -> str:

@@ -1,7 +1,6 @@
 """Uploads that come in pieces, as files: `<id>.json` says what was announced, `<id>.part` is what has come."""
 
 import json
-import os
 import re
 import secrets
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UploadConflict, UploadNotFound
-from .files import sync, translated_disk_errors
+from .files import translated_disk_errors, written_whole
 from .incoming import Incoming
 
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -129,13 +128,8 @@ class SessionFiles:
 
     def _note(self, session_id: str, noted: dict[str, Any]) -> None:
         """Whole or not at all, and so that it lasts."""
-        draft = self._folder / f"{session_id}.{secrets.token_hex(4)}"
-        with draft.open("wb") as file:
+        with written_whole(self._notes(session_id)) as file:
             file.write(json.dumps(noted).encode())
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._notes(session_id))
-        sync(self._folder)
 
     def _part(self, session_id: str) -> Path:
         return self._folder / f"{session_id}.part"

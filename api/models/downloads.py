@@ -21,6 +21,7 @@ from ..errors import (
     WorkerStopping,
 )
 from ..jobs.cancel import CancelToken
+from ..jobs.files import sync
 from ..jobs.names import fault_of_name
 from ..logs import get_logger
 from . import safetensors
@@ -287,8 +288,4 @@ def _publish(part: Part, target: Path, *, overwrite: bool) -> None:
             part.path.replace(target)
         part.path.unlink(missing_ok=True)
     part.forget_notes()
-    folder = os.open(target.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(target.parent)

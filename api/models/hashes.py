@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from ..jobs.files import written_whole
 from ..logs import get_logger
 from .files import FoundFile
 
@@ -51,10 +52,9 @@ class HashBook:
                 self._write()
 
     def _write(self) -> None:
-        draft = self._path.with_suffix(".new")
         try:
-            draft.write_text(json.dumps(self._known), encoding="utf-8")
-            draft.replace(self._path)
+            with written_whole(self._path) as file:
+                file.write(json.dumps(self._known).encode())
         except OSError as error:
             log.warning("Hashes of models are not kept", error=error.strerror)
 

@@ -1,14 +1,13 @@
 """A copy of every output in a folder for people, by day and job. Nothing here is ever removed."""
 
 import contextlib
-import os
-import shutil
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
 from ..errors import InvalidSettings
 from ..ids import JobId
+from ..jobs.files import link_or_copy
 from ..jobs.ports import Delivered, OutputFile
 from .disk import disk_error
 from .naming import TakenNames, job_component, safe_component, utc_today
@@ -37,19 +36,12 @@ class Archive:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             part.unlink(missing_ok=True)
-            _link_or_copy(file.path, part)
+            link_or_copy(file.path, part)
+            # Scratch files are the worker's own; these are for others to read. Some volumes know no modes.
+            with contextlib.suppress(PermissionError):
+                part.chmod(0o644)
             part.replace(target)
             part.unlink(missing_ok=True)  # still there when both were the same file already
         except OSError as error:
             raise disk_error(error, f"keep {file.filename} in {self._directory}") from error
         return Delivered("file", str(target))
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
-    # Scratch files are the worker's own; these are for others to read. Some volumes know no modes.
-    with contextlib.suppress(PermissionError):
-        target.chmod(0o644)

@@ -3,14 +3,15 @@
 import contextlib
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from ..errors import DeliveryFailed, OutputUnavailable
 from ..ids import JobId
-from ..jobs.files import disk_full, sync
+from ..jobs.files import disk_full, written_whole
 from ..jobs.ports import Delivered, OutputFile
 from .naming import TakenNames, job_component, safe_component
+
+_CHUNK_BYTES = 1024 * 1024
 
 
 def disk_error(error: OSError, doing: str) -> DeliveryFailed:
@@ -34,27 +35,11 @@ class DiskSink:
             raise OutputUnavailable(f"The output {file.filename} is no longer where it was fetched to.")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            _copy_whole(file.path, target)
+            with file.path.open("rb") as source, written_whole(target) as copy:
+                shutil.copyfileobj(source, copy, _CHUNK_BYTES)
+                # For the volume's other readers too; some network volumes know no modes.
+                with contextlib.suppress(PermissionError):
+                    os.fchmod(copy.fileno(), 0o644)
         except OSError as error:
             raise disk_error(error, f"keep {file.filename} in {self._directory}") from error
         return Delivered("file", str(target))
-
-
-def _copy_whole(source: Path, target: Path) -> None:
-    """Copy under another name, then rename: a reader or a crash never meets half a file."""
-    handle, name = tempfile.mkstemp(prefix=".part-", dir=target.parent)
-    os.close(handle)
-    part = Path(name)
-    try:
-        shutil.copyfile(source, part)
-        # mkstemp's 0600 would keep the volume's other readers out; some network volumes know no modes.
-        with contextlib.suppress(PermissionError):
-            part.chmod(0o644)
-        sync(part)
-        part.replace(target)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    # Network file systems that know no fsync on folders answer EINVAL; the rename is all they offer.
-    with contextlib.suppress(OSError):
-        sync(target.parent)

@@ -80,6 +80,17 @@ def _result_of(service: JobService, job: Job, link: Link) -> dict[str, Any] | No
     return result
 
 
+def marked_result(service: JobService, job: Job) -> tuple[dict[str, Any], dict[str, OutputRef]]:
+    """The result with a mark in place of each output's link, and the outputs by their marks."""
+    kept: dict[str, OutputRef] = {}
+
+    def mark(output: OutputRef) -> str:
+        kept[str(output.index)] = output
+        return str(output.index)
+
+    return service.result(job, mark) or {}, kept
+
+
 def _gone(service: JobService, job: Job) -> OutputUnavailable:
     service.get(job.id)  # its JobNotFound says it better
     return OutputUnavailable(f"The outputs of job {job.id} are no longer on the worker's disk; submit the job again.")

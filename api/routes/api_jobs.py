@@ -19,6 +19,7 @@ from .dialects import job_id_of
 from .links import OutputLinks
 from .native_job import JobDeleted
 from .paging import CURSOR_EXAMPLE, MOMENT_EXAMPLE, Moment, cursor_of, seconds_of, text_of
+from .sent_files import ANSWERS, Condition, IfNoneMatch, IfRange, Range
 
 OPERATOR_PATHS = ("/api/jobs/cleanup", "/api/jobs/stats", "/api/jobs/processor")
 _HOUR_S = 3600.0
@@ -78,7 +79,12 @@ def router(
         "/{job_id}/result",
         summary="The picture itself, or JSON about it",
         description="As `Accept` prefers. Without a preference the file, if there is one only; else JSON.",
-        responses={200: {**_FILE, "model": ApiJobResult}, 303: {"description": "The file lies in object storage"}},
+        responses={
+            206: ANSWERS[206],
+            304: ANSWERS[304],
+            200: {**_FILE, "model": ApiJobResult},
+            303: {"description": "The file lies in object storage"},
+        },
     )
     def result(
         request: Request,
@@ -86,6 +92,9 @@ def router(
         outputs: Annotated[Literal["base64", "url"], Query(description="Of the JSON")] = "base64",
         index: Annotated[int | None, Query(ge=0, description="Of several files", examples=[0])] = None,
         accept: Annotated[str, Header(include_in_schema=False)] = "*/*",
+        wanted: Range = None,
+        if_range: IfRange = None,
+        if_none_match: IfNoneMatch = None,
     ) -> Response:
         job = service.get(job_id_of(job_id))
         return job_result.result(
@@ -96,6 +105,7 @@ def router(
             index=index,
             link=links.of(request) if outputs == "url" else None,
             result_node=result_node(job.workflow_name) if job.workflow_name else None,
+            condition=Condition(wanted, if_range, if_none_match),
         )
 
     @routes.delete(

@@ -4,17 +4,18 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 
-from ..errors import JobNotFound, JobNotReady, OutputUnavailable
+from ..errors import JobNotFound, JobNotReady
 from ..jobs.job import Job, Status
 from ..jobs.results import OutputRef
 from ..jobs.service import JobService
-from .answers import job_answer
+from .answers import job_answer, marked_result
 from .api_job import WORDS, progress_of, result_object
 from .errors import weight_of
 from .job_failure import error_of
 from .links import Link
+from .sent_files import Condition, send_output
 
 _LISTS = ("images", "videos", "audio", "files")
 _JSON = "application/json"
@@ -45,6 +46,7 @@ def result(
     index: int | None = None,
     link: Link | None = None,
     result_node: str | None = None,
+    condition: Condition = Condition(),  # noqa: B008 - it is frozen
 ) -> Response:
     """The file, if it is preferred (or neither is and there is one only), else JSON.
 
@@ -61,18 +63,12 @@ def result(
         if not outputs:
             raise JobNotFound(f"The job {job.id} has no output {index}; GET /api/jobs/{job.id}/info lists them.")
     if link is None and outputs and _wants_file(accept, outputs[0], alone=len(outputs) == 1):
-        return _file(job, outputs[0])
+        return _file(outputs[0], condition)
     return job_answer(service, job, result_object, link)
 
 
 def _outputs(service: JobService, job: Job, node_id: str | None) -> list[_Output]:
-    kept: dict[str, OutputRef] = {}
-
-    def mark(output: OutputRef) -> str:
-        kept[str(output.index)] = output
-        return str(output.index)
-
-    whole = service.result(job, mark) or {}
+    whole, kept = marked_result(service, job)
     entries = [entry for name in _LISTS for entry in whole.get(name) or ()]
     chosen = [entry for entry in entries if entry.get("node_id") == node_id]
     return [_output(entry, kept) for entry in chosen or entries]
@@ -107,24 +103,12 @@ def _wish(accept: str, mime_type: str) -> _Wish:
     return found
 
 
-def _file(job: Job, output: _Output) -> Response:
+def _file(output: _Output, condition: Condition) -> Response:
     if output.kept is None:
         return RedirectResponse(output.address or "", 303)
-    if not output.kept.path.is_file():
-        raise OutputUnavailable(f"The result of job {job.id} is no longer on the worker's disk; submit the job again.")
-    return FileResponse(
-        output.kept.path,
-        # Sandboxed: a picture may hold scripts (SVG).
-        headers={
-            "X-Content-Type-Options": "nosniff",
-            "Content-Security-Policy": "sandbox",
-            "Cache-Control": "private",
-            "Vary": "Accept",
-        },
-        media_type=output.mime_type,
-        filename=output.kept.filename.rpartition("/")[2],
-        content_disposition_type="inline",
-    )
+    answer = send_output(output.kept, condition)
+    answer.headers["Vary"] = "Accept"
+    return answer
 
 
 def _not_ready(job: Job, left_s: float | None) -> JobNotReady:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ..errors import Detail, InvalidInput
+from ..jobs.json_value import encodable
 
 # No workflow goes beyond a dozen; deeper ones break the parsers behind us.
 _MAX_DEPTH = 100
@@ -99,7 +100,7 @@ def _check(raw: bytes, value: dict[str, Any], *, has_flaws: bool) -> None:
         if isinstance(found, _Flaw):
             place = _dotted(path)
             raise _invalid(f"The body cannot be read: {place} {found.message}.", found.code, place)
-        if isinstance(found, str) and not _is_text(found):
+        if isinstance(found, str) and not encodable(found):
             place = _dotted(path)
             message = f"The body cannot be read: {place} holds half of a surrogate pair, which is not text."
             raise _invalid(message, "invalid_text", place)
@@ -117,16 +118,6 @@ def _walk(value: Any) -> Iterator[tuple[tuple[Step, ...], Any]]:
                 waiting.append(((*path, key), each))
         elif isinstance(found, list):
             waiting.extend(((*path, index), each) for index, each in enumerate(found))
-
-
-def _is_text(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _dotted(path: tuple[Step, ...]) -> str:

@@ -16,6 +16,7 @@ from ..jobs.broadcast import Broadcast, Reader, Topic
 from .auth import UNPROVEN
 from .dialects import job_id_of
 from .management_words import ms
+from .socket_messages import next_message
 
 PATH = "/v1/comfyui/stream"
 _AUTH_S = 5.0
@@ -124,7 +125,7 @@ class _Conversation:
         """Until there is a reason to hang up; the close to end with."""
         while True:
             try:
-                message = await asyncio.wait_for(self._message(), self._patience_s())
+                message = await asyncio.wait_for(next_message(self._socket), self._patience_s())
             except TimeoutError:
                 if not self._is_proven:
                     return _POLICY, "A valid API key is needed."
@@ -148,16 +149,6 @@ class _Conversation:
     def _prove(self, message: dict[str, Any]) -> bool:
         self._is_proven = self._is_key(str(message.get("key", "")))
         return self._is_proven
-
-    async def _message(self) -> dict[str, Any]:
-        """The next message. Raises ValueError for what is no JSON object, WebSocketDisconnect."""
-        received = await self._socket.receive()
-        if received["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(received.get("code", _NORMAL))
-        message = json.loads(received.get("text") or received.get("bytes") or "")
-        if not isinstance(message, dict):
-            raise ValueError("no object")
-        return message
 
     async def _obey(self, message: dict[str, Any]) -> None:
         match message.get("type"):

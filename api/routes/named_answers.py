@@ -5,20 +5,20 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
 from ..errors import OutputUnavailable, PromptRejected, WorkerError, WorkflowUnusable
 from ..jobs.job import Job, Status
-from ..jobs.results import OutputRef
 from ..jobs.service import JobService
 from ..jobs.submission import in_words_of
 from ..workflows.named import NamedWorkflow
 from . import errors
-from .answers import answer, job_answer
+from .answers import answer, job_answer, marked_result
 from .dialects import NATIVE_WORDS, NativeWord
 from .job_failure import error_of
 from .links import Link
+from .sent_files import send_output
 
 JOB_HEADER = "X-Job-ID"
 _LISTS = {"images": "image", "videos": "video", "audio": "audio", "files": "file"}
@@ -130,13 +130,8 @@ def result(
 
 def file(service: JobService, job: Job, workflow: NamedWorkflow, headers: Mapping[str, str] | None = None) -> Response:
     """The result itself; a redirect when it lies in object storage. Reads files. Raises OutputUnavailable."""
-    kept: dict[str, OutputRef] = {}
-
-    def mark(output: OutputRef) -> str:
-        kept[str(output.index)] = output
-        return str(output.index)
-
-    entries = [entry for _, entry in _outputs(service.result(job, mark) or {}, workflow.result)]
+    whole, kept = marked_result(service, job)
+    entries = [entry for _, entry in _outputs(whole, workflow.result)]
     headers = {**(headers or {}), JOB_HEADER: job.id}
     if not entries:
         raise OutputUnavailable(f"The job {job.id} made no file; ask for its result as JSON.")
@@ -145,17 +140,9 @@ def file(service: JobService, job: Job, workflow: NamedWorkflow, headers: Mappin
         if str(found.get("data", "")).startswith("http"):
             return RedirectResponse(found["data"], 303, headers)
         raise OutputUnavailable(f"The result of job {job.id} is no file this worker holds; ask for its JSON.")
-    output = kept[found["data"]]
-    if not output.path.is_file():
-        raise OutputUnavailable(f"The result of job {job.id} is no longer on the worker's disk; call again.")
-    return FileResponse(
-        output.path,
-        # Sandboxed: a picture may hold scripts (SVG).
-        headers={**headers, "X-Content-Type-Options": "nosniff", "Content-Security-Policy": "sandbox"},
-        media_type=output.mime_type,
-        filename=output.filename,
-        content_disposition_type="inline" if output.mime_type.startswith(_MEDIA) else "attachment",
-    )
+    sent = send_output(kept[found["data"]])
+    sent.headers.update(headers)
+    return sent
 
 
 async def failure(request: Request, job: Job, places: Mapping[str, str]) -> Response | ASGIApp:

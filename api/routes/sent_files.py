@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
-from typing import IO, Annotated, Any, Self
+from typing import IO, Annotated, Any, NamedTuple, Self
 from urllib.parse import quote
 
 from fastapi import Header
@@ -52,6 +52,19 @@ class SentFile:
         """An output the worker keeps."""
         mime_type = output.mime_type or "application/octet-stream"
         return cls(output.path, output.filename, mime_type, output.size_bytes, output.sha256)
+
+
+class Condition(NamedTuple):
+    """The headers by which a caller asks for part of a file, or says which one it has."""
+
+    wanted: str | None = None
+    if_range: str | None = None
+    if_none_match: str | None = None
+
+
+def send_output(output: OutputRef, condition: Condition = Condition()) -> Response:  # noqa: B008 - it is frozen
+    """A job's file as its result, which may be another one when the job runs again. Raises OutputUnavailable."""
+    return send(replace(SentFile.of(output), lasting=False), *condition, whole=True)
 
 
 def send(

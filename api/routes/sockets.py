@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -14,6 +13,7 @@ from ..jobs.view import Frame
 from ..jobs.watching import Frames, Watch
 from .auth import LINKED, UNPROVEN
 from .dialects import job_id_of
+from .socket_messages import next_message
 from .streaming import as_message
 
 # For the door: a browser cannot send a key before its first message.
@@ -68,7 +68,7 @@ class _Conversation:
         if not _is_unproven(self._socket):
             return True
         with contextlib.suppress(TimeoutError, ValueError, RecursionError, WebSocketDisconnect):
-            message = await asyncio.wait_for(self._message(), self._key_wait_s)
+            message = await asyncio.wait_for(next_message(self._socket), self._key_wait_s)
             if message.get("action") == "auth" and is_key(str(message.get("key", ""))):
                 await self._send(Frame("authenticated", {}))
                 return True
@@ -99,21 +99,11 @@ class _Conversation:
     async def _listen(self) -> None:
         while True:
             try:
-                await self._answer(await self._message())
+                await self._answer(await next_message(self._socket))
             except WorkerError as error:
                 await self._refuse(error)
             except (ValueError, RecursionError):
                 await self._refuse(InvalidInput('Messages are JSON objects like {"action": "subscribe", "job_id": …}.'))
-
-    async def _message(self) -> dict[str, Any]:
-        """The next message. Raises ValueError for what is no JSON object, WebSocketDisconnect."""
-        received = await self._socket.receive()
-        if received["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(received.get("code", _NORMAL))
-        message = json.loads(received.get("text") or received.get("bytes") or "")
-        if not isinstance(message, dict):
-            raise ValueError("no object")
-        return message
 
     async def _answer(self, message: dict[str, Any]) -> None:
         job_id = job_id_of(str(message["job_id"])) if message.get("job_id") else _ALL

@@ -1,8 +1,6 @@
 """The numbers of ended jobs in a JSON file of their own. One process writes it; readers never meet half of it."""
 
 import json
-import os
-import tempfile
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any
 from ..errors import InvalidSettings
 from ..jobs.durations import Experience
 from ..jobs.ends import ALL_TIME, Ends, Series
-from ..jobs.files import translated_disk_errors
+from ..jobs.files import translated_disk_errors, written_whole
 from ..logs import get_logger
 
 log = get_logger()
@@ -87,17 +85,8 @@ class FileLedger:
             "ends": [[*series, each.as_json()] for series, each in sorted(ends.items())],
             "durations": {subject: each.as_json() for subject, each in experience.items()},
         }
-        with translated_disk_errors(self._path):
-            handle, name = tempfile.mkstemp(prefix=f".{self._path.name}-", dir=self._path.parent)
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(document, file, separators=(",", ":"))
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(name).replace(self._path)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+        with translated_disk_errors(self._path), written_whole(self._path) as file:
+            file.write(json.dumps(document, separators=(",", ":")).encode())
 
 
 def _sum(known: Ends | None, more: Ends) -> Ends:

@@ -98,6 +98,7 @@ def test_what_does_not_finish_in_time_is_handed_back_and_followed_by_the_next_wo
         assert worker.process.wait() == 0
         worker.start()
         assert worker.ended(job_id)["status"] == "completed"
+    wait_for(lambda: executions(comfyui) >= 1, "the log")
     assert executions(comfyui) == 1
 
 
@@ -113,6 +114,7 @@ def test_after_a_kill_the_prompt_is_collected_or_followed_not_rendered_again(
             wait_for(lambda: executions(comfyui) == 1, "the end of the prompt")
         worker.start()
         assert worker.ended(job_id)["status"] == "completed"
+    wait_for(lambda: executions(comfyui) >= 1, "the log")
     assert executions(comfyui) == 1
 
 

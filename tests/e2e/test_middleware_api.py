@@ -93,14 +93,18 @@ def test_quick_status_of_a_worker_whose_comfyui_is_gone(tmp_path: Path) -> None:
 
 
 def test_one_log_line_tells_how_a_job_ended(worker: ApiWorker, job_id: str) -> None:
-    lines = [json.loads(line) for line in worker.process.log.splitlines() if job_id in line and line.startswith("{")]
-    (line,) = [line for line in lines if line.get("status") == "succeeded"]
+    def said() -> list[dict[str, Any]]:
+        lines = worker.process.log.splitlines()
+        return [json.loads(line) for line in lines if job_id in line and line.startswith("{") and line.endswith("}")]
+
+    # The job's end is told first and logged then.
+    (line,) = wait_for(lambda: [line for line in said() if line.get("status") == "succeeded"], "the line")
     assert line["message"] == line["event"] == "Job completed successfully"
     assert (line["level"], line["service"], line["component"]) == ("info", "comfyui-worker", "job-processor")
     assert (line["jobId"], line["jobType"], line["job_id"]) == (job_id, "workflow", job_id)
     assert line["processingDuration"] >= 0 and line["resultSize"] > 0
     assert line["instance"] == worker.get(f"/api/jobs/{job_id}/status").json()["comfyui_instance"]
-    assert "Job finished" not in {line["event"] for line in lines}
+    assert "Job finished" not in {line["event"] for line in said()}
 
 
 def kept(worker: ApiWorker) -> int:

@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def wait_for(condition: Callable[[], T], what: str, timeout_s: float = 15.0) -> T:
+def wait_for(condition: Callable[[], T], what: str, timeout_s: float = 30.0) -> T:
     """The first truthy value of `condition`; fails the test when there is none in time."""
     deadline = time.monotonic() + timeout_s
     pause = threading.Event()

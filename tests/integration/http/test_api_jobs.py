@@ -124,7 +124,12 @@ def test_the_picture_itself(api: ApiRig, accept: str | None) -> None:
     answer = api.get(f"/api/jobs/{job_id}/result", headers={"Accept": accept})
     assert (answer.status_code, answer.content) == (200, PIXELS)
     assert answer.headers["Content-Type"] == "image/png"
-    assert "sandbox" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert (
+        api.get(f"/api/jobs/{job_id}/result", headers={"Accept": accept, "Range": "bytes=1-3"}).content == PIXELS[1:4]
+    )
+    tag = {"Accept": accept, "If-None-Match": answer.headers["ETag"]}
+    assert api.get(f"/api/jobs/{job_id}/result", headers=tag).status_code == 304
 
 
 @pytest.mark.parametrize(
