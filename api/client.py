@@ -7,11 +7,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from . import client_events, client_inputs, client_outputs
-from .client_http import ClientError, DownloadFailed, Http, Refused, StillRunning, Unreachable, compact
+from .client_http import ClientError, DownloadFailed, Http, HttpClient, Refused, StillRunning, Unreachable, compact
 from .client_inputs import Source
 from .client_jobs import Event, Job
 from .client_uploads import upload
@@ -32,7 +31,7 @@ _INLINE_BYTES = 4_000_000
 _JSON = {"Content-Type": "application/json"}
 
 
-class Client:
+class Client(HttpClient):
     """One worker. `timeout_s` is how long an answer may take, `retries` how often a request is repeated.
 
     Methods raise Refused when the worker says no, Unreachable when it does not answer; both are ClientErrors.
@@ -47,20 +46,8 @@ class Client:
         retries: int = 4,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self._http = Http(base_url, api_key, timeout_s=timeout_s, retries=retries, sleep=sleep)
+        super().__init__(Http(base_url, api_key, timeout_s=timeout_s, retries=retries, sleep=sleep))
         self._sleep = sleep
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
     def submit(
         self,

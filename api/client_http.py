@@ -5,7 +5,8 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -189,3 +190,22 @@ def _retry_after(response: requests.Response) -> float | None:
 def compact(content: Any) -> bytes:
     """JSON as short as it gets."""
     return json.dumps(content, separators=(",", ":")).encode()
+
+
+class HttpClient:
+    """A client over one server; as a context it closes its connections at the end."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()

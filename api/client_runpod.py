@@ -3,12 +3,11 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from . import client_inputs, client_outputs
 from .client_events import Deadline, patient, poll
-from .client_http import DownloadFailed, Http, Refused, compact
+from .client_http import DownloadFailed, Http, HttpClient, Refused, compact
 from .client_inputs import Source
 from .client_jobs import Event, Job
 
@@ -18,7 +17,7 @@ _LIMIT_BYTES = 10_000_000
 _JSON = {"Content-Type": "application/json"}
 
 
-class RunpodClient:
+class RunpodClient(HttpClient):
     """One endpoint. Raises what Client raises; what RunPod does not offer (list, validate) raises Refused."""
 
     def __init__(
@@ -32,20 +31,8 @@ class RunpodClient:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         url = f"{base_url.rstrip('/')}/{endpoint_id}"
-        self._http = Http(url, api_key, timeout_s=timeout_s, retries=retries, sleep=sleep)
+        super().__init__(Http(url, api_key, timeout_s=timeout_s, retries=retries, sleep=sleep))
         self._sleep = sleep
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
     def submit(
         self,
