@@ -26,7 +26,7 @@ from .routes.errors import BORDER_HANDLERS, HANDLERS
 from .routes.exposition import Timed, Timing
 from .routes.limits import Rate, RateLimit
 from .routes.methods import HeadAsGet
-from .routes.openapi import ERROR_RESPONSES, documented
+from .routes.openapi import documented
 
 TITLE = "ComfyUI Worker"
 DESCRIPTION = (
@@ -72,7 +72,6 @@ def create_app(
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
-        responses=ERROR_RESPONSES,
         exception_handlers=HANDLERS,
         lifespan=lifespan,
         middleware=[
@@ -87,9 +86,11 @@ def create_app(
             Middleware(HeadAsGet),
         ],
     )
-    for router in (probing.router(probes), *routers):
-        app.include_router(router)
-    app.openapi = documented(app, is_open=guard.is_open)  # type: ignore[method-assign]
+    routers = (probing.router(probes), *routers)
+    for router in routers:
+        # Not `include_router`: it nests, and every request is then matched twice against all routes of each router.
+        app.router.routes.extend(router.routes)
+    app.openapi = documented(app, routers, is_open=guard.is_open)  # type: ignore[method-assign]
     return app
 
 

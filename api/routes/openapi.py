@@ -2,10 +2,10 @@
 
 import copy
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
@@ -25,8 +25,8 @@ IDEMPOTENCY_KEY: dict[str, Any] = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
 }
-# For FastAPI(responses=…): every operation may end this way.
-ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
+# Every operation may end this way.
+_ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
     "default": {
         "model": ErrorBody,
         "description": "What went wrong",
@@ -48,15 +48,18 @@ def request_body(*models: type[BaseModel], required: bool = True) -> dict[str, A
     return {"requestBody": {"required": required, "content": {"application/json": content}}}
 
 
-def documented(app: FastAPI, *, is_open: bool) -> Callable[[], dict[str, Any]]:
-    """An `app.openapi` that adds the models of the bodies and how to authenticate."""
-    plain = app.openapi
+def documented(app: FastAPI, routers: Sequence[APIRouter], *, is_open: bool) -> Callable[[], dict[str, Any]]:
+    """An `app.openapi` over the app's routers, with the errors of all routes, the bodies' models and the keys."""
 
+    @functools.cache
     def openapi() -> dict[str, Any]:
-        document = plain()
-        if "securitySchemes" not in document.setdefault("components", {}):
-            _add_components(document)
-            _add_security(document, is_open)
+        # Only an app that includes the routers adds to each route what all of them may answer.
+        listed = FastAPI(title=app.title, description=app.description, version=app.version, responses=_ERROR_RESPONSES)
+        for router in routers:
+            listed.include_router(router)
+        document = listed.openapi()
+        _add_components(document)
+        _add_security(document, is_open)
         return document
 
     return openapi
