@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+CLIENT := clients/typescript
+CLIENT_STAMP := $(CLIENT)/node_modules/.installed
 
-.PHONY: setup demo test again check fmt bench clean
+.PHONY: setup demo test again client check fmt bench clean
 .DEFAULT_GOAL := help
 
 help: ## show the verbs
@@ -14,7 +16,7 @@ $(STAMP): pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing into $(VENV) (once; takes a minute)"
 	@$(BIN)/python -c 'import tomllib; p = tomllib.load(open("pyproject.toml", "rb"))["project"]; \
-	  print(*p["dependencies"], *p["optional-dependencies"]["standin"], *p["optional-dependencies"]["postgres"], *p["optional-dependencies"]["dev"], sep="\n")' > $(VENV)/requirements.txt
+	  print(*p["dependencies"], *p["optional-dependencies"]["standin"], *p["optional-dependencies"]["postgres"], *p["optional-dependencies"]["otel"], *p["optional-dependencies"]["dev"], sep="\n")' > $(VENV)/requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(VENV)/requirements.txt
 	@touch $(STAMP)
 
@@ -25,9 +27,17 @@ demo: $(STAMP) ## run test_input.json through the handler, on COMFY_HOST or on t
 
 test: $(STAMP) ## run the tests
 	@$(BIN)/python -m pytest -q -n 4 --dist loadfile
+	@if command -v npm >/dev/null; then $(MAKE) -s $(CLIENT_STAMP) && cd $(CLIENT) && npx vitest run; \
+	  else echo "No npm: the tests of the TypeScript client are left out"; fi
 
 again: $(STAMP) ## run those tests again, one by one, that failed last
 	@$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none
+
+$(CLIENT_STAMP): $(CLIENT)/package-lock.json
+	@cd $(CLIENT) && npm ci --no-audit --no-fund --silent && touch node_modules/.installed
+
+client: $(STAMP) $(CLIENT_STAMP) ## build the TypeScript client
+	@cd $(CLIENT) && npm run --silent check && npm run --silent build
 
 check: $(STAMP) ## format, lint, types and import contracts
 	@$(BIN)/ruff format --check .
@@ -43,4 +53,4 @@ bench: $(STAMP) ## the long measurements
 	@for b in bench/*.py; do echo "== $$b"; $(BIN)/python $$b || exit 1; done
 
 clean: ## remove what the other verbs made
-	@rm -rf $(VENV) demo_output .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf $(VENV) $(CLIENT)/node_modules $(CLIENT)/dist demo_output test_artifacts .pytest_cache .mypy_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""The command line: `python -m api serve | serverless | run | validate | workflows | demo | migrate | settings`."""
+"""The command line: `python -m api serve | serverless | run | validate | workflows | demo | migrate | openapi | …`."""
 
 import argparse
 import json
@@ -13,8 +13,12 @@ from .settings import load_settings, table
 
 def main(argv: Sequence[str]) -> int:
     """Exit status: 0 done, 1 the job failed or a setting is wrong, 2 wrong arguments."""
-    arguments = _parser().parse_args(argv)
     try:
+        if argv[:1] == ["deploy"]:
+            from . import deploy_cli  # what it needs is nothing to the others
+
+            return deploy_cli.main(argv[1:])
+        arguments = _parser().parse_args(argv)
         status: int = arguments.command(arguments)
     except WorkerError as error:
         print(error.message, file=sys.stderr)
@@ -41,8 +45,17 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--out", type=Path, default=Path("demo_output"))
     show.set_defaults(command=lambda arguments: demo.run(arguments.job, arguments.out))
     _add_workflows(commands.add_parser("workflows", help="named workflows: add, list, check"))
+    commands.add_parser("deploy", help="ComfyUI Deploy: catalog, demo")
     migrate = commands.add_parser("migrate", help="bring the job database to this release's version")
     migrate.set_defaults(command=_migrate)
+    gallery = commands.add_parser(
+        "gallery", help="the gallery's index: make it anew from the files beside the pictures"
+    )
+    gallery.add_argument("action", choices=["reindex"])
+    gallery.set_defaults(command=_reindex)
+    openapi = commands.add_parser("openapi", help="print the OpenAPI document of the HTTP API")
+    openapi.add_argument("--below", default="", metavar="PATH", help="of these paths only, e.g. /api/comfy")
+    openapi.set_defaults(command=_openapi)
     settings = commands.add_parser("settings", help="print the effective settings, secrets masked")
     settings.set_defaults(command=_settings)
     return parser
@@ -100,6 +113,22 @@ def _migrate(_arguments: argparse.Namespace) -> int:
     from . import job_layer
 
     print(f"The job database is at version {job_layer.migrate(load_settings())}.")
+    return 0
+
+
+def _reindex(_arguments: argparse.Namespace) -> int:
+    from . import gallery_layer
+
+    folder, count = gallery_layer.reindex(load_settings())
+    print(f"The index of {folder} has {count} files.")
+    return 0
+
+
+def _openapi(arguments: argparse.Namespace) -> int:
+    from . import openapi_file
+
+    json.dump(openapi_file.document(load_settings(), arguments.below.rstrip("/")), sys.stdout, indent=1)
+    print()
     return 0
 
 

@@ -56,17 +56,19 @@ class Client(HttpClient):
         overrides: Mapping[str, Any] | None = None,
         *,
         priority: str | None = None,
+        gpu: str | None = None,
         webhook: str | None = None,
         idempotency_key: str | None = None,
         **options: Any,
     ) -> Job:
         """Queue a workflow in API format and return at once. `options` are further fields of the job's input.
 
-        `images`: name in the workflow → path, bytes, or address. `overrides`: {"6.text": "a cat"}. The key makes a
-        repeated submit the same job; without one each call is a new job, however often its request is repeated.
+        `images`: name in the workflow → path, bytes, or address. `overrides`: {"6.text": "a cat"}. `gpu`: where it is
+        to run, "local", a remote target or the label of a ComfyUI. The key makes a repeated submit the same job;
+        without one each call is a new job, however often its request is repeated.
         """
         entries = client_inputs.image_entries(images or {}, self.upload, _INLINE_BYTES)
-        fields = {"priority": priority, "webhook": webhook, **options}
+        fields = {"priority": priority, "gpu": gpu, "webhook": webhook, **options}
         content = client_inputs.body(workflow, entries, overrides, fields)
         headers = {**_JSON, "Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         return Job.read(self._http.json("POST", "run", data=compact(content), headers=headers))

@@ -66,7 +66,7 @@ def _submit(client: AnyClient, arguments: argparse.Namespace) -> int:
     workflow, fields = _read_job(arguments.workflow)
     images = {**_given_images(fields.pop("images", None)), **dict(map(_image, arguments.image))}
     overrides = {**(fields.pop("overrides", None) or {}), **dict(map(_override, arguments.set))}
-    options = {name: value for name in ("priority", "webhook") if (value := getattr(arguments, name))}
+    options = {name: value for name in ("priority", "gpu", "webhook") if (value := getattr(arguments, name))}
     key = {"idempotency_key": arguments.idempotency_key} if arguments.idempotency_key else {}
     job = client.submit(workflow, images, overrides, **{**fields, **options, **key})
     if arguments.no_wait:
@@ -233,6 +233,7 @@ def _parser() -> argparse.ArgumentParser:
 
     submit = _job_command(commands, "submit", _submit, "run a workflow and fetch its outputs")
     submit.add_argument("--priority", choices=("low", "normal", "high"))
+    submit.add_argument("--gpu", metavar="PLACE", help="where to run it: local, a remote target or a ComfyUI's label")
     submit.add_argument("--webhook", metavar="URL", help="told when the job has ended")
     submit.add_argument("--idempotency-key", metavar="KEY", help="the same key is the same job, not a second one")
     submit.add_argument("--no-wait", action="store_true", help="print the job's id and return")

@@ -41,13 +41,14 @@ class RunpodClient(HttpClient):
         overrides: Mapping[str, Any] | None = None,
         *,
         priority: str | None = None,
+        gpu: str | None = None,
         webhook: str | None = None,
         idempotency_key: str | None = None,
         **options: Any,
     ) -> Job:
         """As Client.submit, with files inline. RunPod knows no key: what may have arrived is not sent again."""
         entries = client_inputs.image_entries(images or {}, None, 0)
-        content: dict[str, Any] = {"input": client_inputs.body(workflow, entries, overrides, options)}
+        content: dict[str, Any] = {"input": client_inputs.body(workflow, entries, overrides, {"gpu": gpu, **options})}
         if webhook:
             content["webhook"] = webhook
         if priority == "low":

@@ -52,9 +52,13 @@ def parse_address(text: str, *, use_ssl: bool = False) -> ComfyAddress:
     """One. `use_ssl` is for an address without a scheme. Raises ValueError."""
     where, *rest = (part.strip() for part in text.split(";"))
     url = (where if "://" in where else f"{'https' if use_ssl else 'http'}://{where}").rstrip("/")
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # whose text may quote a password
+        raise ValueError(f"{mask(repr(where))} is not {_FORM}") from None
     host = parts.hostname or ""
-    if parts.scheme not in {"http", "https"} or not _HOST.fullmatch(host) or parts.username or not _port_of(parts):
+    is_plain = "@" not in parts.netloc and not (parts.query or parts.fragment)
+    if parts.scheme not in {"http", "https"} or not (_HOST.fullmatch(host) and is_plain and _port_of(parts)):
         raise ValueError(f"{mask(repr(where))} is not {_FORM}")
     options = dict(_option(part) for part in rest if part)
     return ComfyAddress(url, options.get("label", ""), _weight(options.get("weight", "1")))

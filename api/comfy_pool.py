@@ -5,6 +5,7 @@ import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from .breaker import Breaker
 from .comfy_address import ComfyAddress
 from .comfyui.catalog import Catalog
 from .comfyui.client import ComfyClient
@@ -12,7 +13,6 @@ from .comfyui.limits import RunLimits
 from .comfyui.process import ComfyProcess
 from .comfyui.stream import ComfyStream
 from .ids import InstanceName
-from .pool.breaker import Breaker
 from .pool.cleanup import Cleaner
 from .pool.crew import Crew
 from .pool.instance import Instance, StartPatience
@@ -113,7 +113,7 @@ class _Maker:
             roster,
             member,
             client,
-            interval_s=settings.comfy_probe_interval_s,
+            interval_s=probe_interval_s(settings),
             canary=canary,
             limits=replace(self._limits, outage_grace_s=_CANARY_PATIENCE_S, stop_grace_s=_CANARY_PATIENCE_S),
             warm_up=warm_up,
@@ -121,6 +121,7 @@ class _Maker:
 
     def _instance(self, address: ComfyAddress, run_dir: Path) -> Instance:
         settings = self._settings
+        attempts, first_delay_s, longest_delay_s = reconnection(settings)
         return Instance(
             InstanceName(address.name),
             ComfyClient(
@@ -132,8 +133,9 @@ class _Maker:
             ComfyStream(
                 address.url,
                 f"worker-{socket.gethostname()}-{uuid.uuid4().hex}",
-                reconnect_attempts=settings.websocket_reconnect_attempts,
-                reconnect_delay_s=settings.websocket_reconnect_delay_s,
+                reconnect_attempts=attempts,
+                first_delay_s=first_delay_s,
+                reconnect_delay_s=longest_delay_s,
                 trace=settings.websocket_trace,
             ),
             ComfyProcess.in_dir(run_dir, quote_log=settings.error_log_tail),
@@ -143,6 +145,25 @@ class _Maker:
                 settings.comfy_start_timeout_s,
             ),
         )
+
+
+def probe_interval_s(settings: Settings) -> float:
+    """COMFY_HEALTH_INTERVAL_S bounds it; where only that is set, it is that."""
+    given = settings.model_fields_set
+    if "comfy_health_interval_s" in given and "comfy_probe_interval_s" not in given:
+        return settings.comfy_health_interval_s
+    return min(settings.comfy_probe_interval_s, settings.comfy_health_interval_s)
+
+
+def reconnection(settings: Settings) -> tuple[int, float, float]:
+    """Attempts, first and longest pause of the socket. Its own settings go before those of /api/comfy."""
+    given = settings.model_fields_set
+    attempts, longest_s = settings.comfy_reconnect_max_attempts, settings.comfy_reconnect_max_delay_s
+    if "websocket_reconnect_attempts" in given:
+        attempts = settings.websocket_reconnect_attempts
+    if "websocket_reconnect_delay_s" in given or "comfy_reconnect_max_delay_s" not in given:
+        longest_s = settings.websocket_reconnect_delay_s
+    return attempts, min(settings.comfy_reconnect_base_delay_s, longest_s), longest_s
 
 
 def _run_limits(settings: Settings) -> RunLimits:

@@ -80,14 +80,23 @@ def _answers(settings: Settings) -> bool:
 
 @contextlib.contextmanager
 def _standin() -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="standin-") as folder:
-        command = [sys.executable, "-m", "api.standin", "--port", "0", "--base-directory", folder]
-        process = subprocess.Popen(command, cwd=_HERE, stdout=subprocess.PIPE, text=True)  # noqa: S603
-        try:
-            yield _listening_url(process)
-        finally:
-            process.terminate()
-            process.communicate()
+    with (
+        tempfile.TemporaryDirectory(prefix="standin-") as folder,
+        loopback("api.standin", "--base-directory", folder) as url,
+    ):
+        yield url
+
+
+@contextlib.contextmanager
+def loopback(module: str, *arguments: str) -> Iterator[str]:
+    """The URL of a stand-in that runs as long as the block, on a free port. Raises ComfyNotStarted."""
+    command = [sys.executable, "-m", module, "--port", "0", *arguments]
+    process = subprocess.Popen(command, cwd=_HERE, stdout=subprocess.PIPE, text=True)  # noqa: S603
+    try:
+        yield _listening_url(process)
+    finally:
+        process.terminate()
+        process.communicate()
 
 
 def _listening_url(process: "subprocess.Popen[str]") -> str:

@@ -9,6 +9,7 @@ WorkerError
 │   ├── InputUrlRefused
 │   ├── WorkflowNotFound      no named workflow is called so
 │   ├── ModelTypeUnknown      no folder of models is called so
+│   ├── NodeTypeUnknown       the ComfyUI has no node class of that name
 │   └── PromptRejected        ComfyUI's own validation said no
 ├── InputUnavailable          a URL of the input could not be read
 │   └── InputNotFound         its server says that there is nothing to be had
@@ -25,7 +26,9 @@ WorkerError
 │   ├── ComfyWedged
 │   ├── ComfyProtocolError
 │   ├── ComfyBusy             those that could run the job have no room, or are away
+│   ├── TargetRefused         a remote endpoint does not take this worker's key, or is not there
 │   └── PromptLost
+├── DeployError               ComfyUI Deploy; it and its children are in deploy_errors.py
 ├── DeliveryFailed            the outputs exist but could not be handed over
 │   ├── OutputUnavailable
 │   ├── StorageUnreachable
@@ -38,15 +41,18 @@ WorkerError
 │   ├── KeyReused             the Idempotency-Key came with another request
 │   ├── KeyInFlight
 │   ├── DuplicateJob
+│   ├── OutputNotFound        no job and no ComfyUI has a file of that name
 │   ├── InstanceNotFound      there is no ComfyUI of that name
 │   ├── InstanceConflict      the ComfyUI's state does not allow it
 │   ├── UploadNotFound
 │   ├── UploadConflict        the upload session is elsewhere, or in use
+│   ├── GalleryItemNotFound
 │   ├── DownloadNotFound      no model download has that id
 │   ├── ModelExists           a model of that name is there, or on its way
 │   └── UploadMismatch        the bytes are not those that were announced
 ├── Unauthorized              no key, or a wrong one, where one is needed
 ├── Forbidden                 known, but not allowed to do this
+├── ComfyDisabled             /api/comfy is switched off
 ├── RateLimited
 ├── WorkflowUnusable          a named workflow that is there and cannot be run
 ├── StoreUnavailable
@@ -132,6 +138,10 @@ class ModelTypeUnknown(InvalidInput):
     code = "UNKNOWN_MODEL_TYPE"
 
 
+class NodeTypeUnknown(InvalidInput):
+    """The ComfyUI that was asked has no node class of that name; `details` have the nearest ones."""
+
+
 class PromptRejected(InvalidInput):
     """ComfyUI refused the prompt; `details` carry its node errors made readable."""
 
@@ -214,6 +224,12 @@ class ComfyBusy(ComfyError):
     """The ComfyUIs that could run the job have no room for it now, or are away; nothing was tried."""
 
 
+class TargetRefused(ComfyError):
+    """A remote endpoint takes no jobs from this worker: its key, its account or its address is wrong."""
+
+    retryable = False
+
+
 class PromptLost(ComfyError):
     """The prompt is neither queued, running nor in the history any more."""
 
@@ -292,6 +308,10 @@ class Forbidden(WorkerError):
     """The caller is known but may not do this: an operator's path, or a page of another site."""
 
 
+class ComfyDisabled(WorkerError):
+    """The routes below /api/comfy are switched off with COMFY_ENABLED=false."""
+
+
 class RateLimited(WorkerError):
     """More requests than RATE_LIMIT allows; the same one is taken after `retry_after_s` seconds."""
 
@@ -300,6 +320,10 @@ class RateLimited(WorkerError):
     def __init__(self, message: str, retry_after_s: float) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class OutputNotFound(JobRefused):
+    """There is no file of that name, neither among the outputs of jobs nor in a ComfyUI."""
 
 
 class InstanceNotFound(JobRefused):
@@ -318,6 +342,10 @@ class UploadConflict(JobRefused):
     """The upload session goes on at another offset, or another request writes to it; ask for its offset."""
 
     retryable = True
+
+
+class GalleryItemNotFound(JobRefused):
+    """The gallery has no such file, or it was deleted and the time to undo that is over."""
 
 
 class DownloadNotFound(JobRefused):

@@ -1,6 +1,8 @@
 """JobHandler: request → target → outputs → result dict. The only code that runs a job; knows no SDK and no HTTP."""
 
 import contextlib
+import copy
+import dataclasses
 import functools
 import json
 import shutil
@@ -13,14 +15,16 @@ from typing import Any
 from .errors import DeliveryFailed, InternalError, InvalidInput, WorkerError, WorkflowInUiFormat
 from .ids import JobId
 from .jobs.cancel import CancelToken
-from .jobs.events import Emit, JobEvent, StageFinished, ignore
-from .jobs.ports import Host, InputFile, RunOutcome, RunRequest, Target, Workflow
+from .jobs.events import Emit, JobEvent, PromptAssigned, StageFinished, ignore
+from .jobs.placement import Placement, Places
+from .jobs.ports import Host, InputFile, Report, RunOutcome, RunRequest, Target, Workflow
 from .jobs.request import ImageSpec, JobRequest, Limits, parse
 from .jobs.result import failure, success
 from .logs import bound, get_logger
 from .outputs.delivery import Delivery
 from .outputs.handover import OUTPUT_LOST
 from .receipt import make_receipt
+from .tracing import Stage, TracedRun
 from .workflows import graph
 
 log = get_logger()
@@ -28,6 +32,7 @@ log = get_logger()
 _QUOTING = {InvalidInput.code, WorkflowInUiFormat.code, *(kind.code for kind in InvalidInput.__subclasses__())}
 
 _NO_HOST = Host()
+_ANYWHERE = Places()
 # Where the result has no limit: its input files are in memory with it.
 _RECEIPT_BYTES = 20_000_000
 
@@ -51,6 +56,10 @@ class JobHandler:
         comfy_org_api_key: str | None = None,
         timeout_s: float | None = None,
         expand: Callable[[object], object] = lambda job: job,
+        place: Callable[[JobRequest], Placement] = _ANYWHERE.of,
+        trace: Callable[[TracedRun], None] | None = None,
+        report: Callable[[JobRequest], Report | None] = lambda _request: None,
+        report_refused: Callable[[object, Mapping[str, Any]], None] = lambda _job, _result: None,
     ) -> None:
         self._target = target
         self._resolve_inputs = resolve_inputs
@@ -63,6 +72,16 @@ class JobHandler:
         self._comfy_org_api_key = comfy_org_api_key
         self._timeout_s = timeout_s
         self._expand = expand
+        self._place = place
+        self._trace = trace
+        self._report = report
+        self._report_refused = report_refused
+
+    def on(self, target: Target) -> "JobHandler":
+        """The same handler over another target."""
+        other = copy.copy(self)
+        other._target = target
+        return other
 
     def __call__(
         self,
@@ -80,6 +99,7 @@ class JobHandler:
         except WorkerError as error:
             result = failure(error)
             log.info("Job refused", **_told(result))
+            self._report_refused(job, result)
             return result
 
     def check(self, job: object) -> JobRequest:
@@ -87,12 +107,14 @@ class JobHandler:
         request = parse(self._expand(job), self._limits)
         self._delivery.check(request.output, request.s3)
         self._checked_workflow(request)
+        self._place(request)
         return request
 
     def _run_logged(
         self, request: JobRequest, emit: Emit, cancel: CancelToken, inline_limit_bytes: int | None, host: Host
     ) -> dict[str, Any]:
-        clock = StageClock(emit)
+        report = self._report(request)
+        clock = StageClock(emit, report)
         try:
             result = self._run(request, clock, clock.tell, cancel, inline_limit_bytes, host)
         except WorkerError as error:
@@ -103,6 +125,10 @@ class JobHandler:
             result = failure(InternalError("The worker failed on this job; its log has the reason under the job's id."))
         if request.timings:
             result["timings_s"] = clock.stages_s
+        if report:
+            report.ended(result)
+        if self._trace:
+            self._trace(clock.traced(request, result.get("code")))
         # A mode with a host tells of its jobs' ends itself.
         write = log.info if host is _NO_HOST else log.debug
         write("Job finished", **_told(result), stages_s=clock.stages_s)
@@ -119,11 +145,15 @@ class JobHandler:
     ) -> dict[str, Any]:
         self._delivery.check(request.output, request.s3)
         workflow = self._checked_workflow(request)
+        host = host if host.placement else dataclasses.replace(host, placement=self._place(request))
         with self._scratch() as workdir:
             with clock.stage("fetch"):
                 files = self._resolve_inputs(request.images, workdir, cancel, host.held)
             cancel.raise_if_set()
             outcome = self._target.run(self._run_request(request, workflow, files, host), workdir, emit, cancel)
+            if clock.report:
+                with clock.stage("report"):
+                    clock.report.outputs(outcome)
             receipt = {}
             if request.receipt:
                 # A share of the room: a receipt shall not crowd out what it is the receipt of.
@@ -137,6 +167,8 @@ class JobHandler:
         return failure(error, result) if error else result
 
     def _checked_workflow(self, request: JobRequest) -> Workflow:
+        if request.deployment is not None:
+            return {}
         check = functools.partial(graph.check, max_nodes=self._max_workflow_nodes, roots=self._workflow_paths)
         workflow = check(request.workflow)
         return check(graph.apply_overrides(workflow, request.overrides)) if request.overrides else workflow
@@ -158,6 +190,8 @@ class JobHandler:
             timeout_s=request.timeout_s or self._timeout_s,
             resume=host.resume,
             seat=host.seat,
+            label=host.placement.label if host.placement else None,
+            deployment=request.deployment,
         )
 
     def _deliver(
@@ -215,15 +249,34 @@ def _lost(result: Mapping[str, Any]) -> DeliveryFailed | None:
 class StageClock:
     """Seconds per stage, in the order they were done; told to the listener as each one ends."""
 
-    def __init__(self, emit: Emit) -> None:
+    def __init__(self, emit: Emit, report: Report | None = None) -> None:
         self.stages_s: dict[str, float] = {}
+        self.report = report
         self._emit = emit
+        self._began_at = time.time()
+        self._stages: list[Stage] = []
+        self._where: dict[str, str] = {}
 
     def tell(self, event: JobEvent) -> None:
         """Pass an event on; the times of stages, the target's among them, add up here."""
-        if isinstance(event, StageFinished):
-            self.stages_s[event.stage] = round(self.stages_s.get(event.stage, 0.0) + event.seconds, 4)
+        match event:
+            case StageFinished(stage=stage, seconds=seconds):
+                self.stages_s[stage] = round(self.stages_s.get(stage, 0.0) + seconds, 4)
+                self._stages.append(Stage(stage, time.time() - seconds, seconds))
+            case PromptAssigned(prompt_id=prompt_id, instance=instance):
+                self._where = {"comfyui.prompt_id": prompt_id, "comfyui.instance": instance}
+            case _:
+                pass
+        if self.report:
+            self.report.told(event)
         self._emit(event)
+
+    def traced(self, request: JobRequest, code: str | None) -> TracedRun:
+        """The run as far as it has come, for its trace."""
+        where = {"job.id": request.job_id, **self._where}
+        return TracedRun(
+            request.job_id, self._began_at, time.time(), tuple(self._stages), code, where, request.traceparent
+        )
 
     @contextlib.contextmanager
     def stage(self, name: str) -> Iterator[None]:

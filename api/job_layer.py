@@ -2,27 +2,33 @@
 
 import fcntl
 import functools
+import hashlib
 import os
 import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
+from .deploy_layer import build_deploy, deploy_names, redirected
+from .deploy_machine import accept
 from .errors import InvalidSettings, JobNotFound
-from .ids import InstanceName
+from .ids import JobId
 from .inputs.addresses import AddressGuard
-from .jobs.dispatcher import Dispatcher
+from .job_targets import JobTargets, build_overflow, build_targets
+from .jobs.dispatcher import Core, Dispatcher
 from .jobs.durations import Durations
+from .jobs.ends import Run
 from .jobs.estimate import Estimates
 from .jobs.hub import EventHub
 from .jobs.intake import Intake
 from .jobs.janitor import Janitor
-from .jobs.job import ACTIVE
+from .jobs.job import ACTIVE, Job
 from .jobs.outbox import Delivery
+from .jobs.ports import Capacity
 from .jobs.request import JobRequest
 from .jobs.results import Results
 from .jobs.service import JobService
@@ -35,7 +41,10 @@ from .jobs.webhook_message import job_event
 from .jobs.webhooks import WebhookSender
 from .logs import get_logger
 from .outputs.archive import Archive
+from .pool.roster import Roster
 from .preflight import Preflight
+from .remotes import build_remotes, trouble_of
+from .routing_layer import RoutingLayer, build_routing
 from .sealing import Sealer, load_key
 from .settings import Settings
 from .stores.database import Database
@@ -45,9 +54,13 @@ from .stores.metrics_file import FileLedger
 from .stores.outbox import SqlWebhookOutbox
 from .stores.sqlite import SqliteDatabase
 from .stores.tables import VERSION
+from .tracing import TracedJob, Tracing
 from .webhook_client import WebhookClient
-from .wiring import Services, build, preflight, preload, warm_up
+from .wiring import Services, bucket_connection, build, preflight, preload, warm_up
 from .workflows.shape import shape
+
+if TYPE_CHECKING:
+    from .comfydeploy.build import Deploy
 
 log = get_logger()
 
@@ -73,11 +86,18 @@ class JobLayer:
     sealer: Sealer
     preflight: Preflight
     webhooks: WebhookSender
-    dispatcher: Dispatcher
+    targets: JobTargets
     janitor: Janitor
     statistics: Statistics
     estimates: Estimates
+    routing: RoutingLayer
+    deploy: "Deploy | None"
     _lock: IO[bytes] | None
+
+    @property
+    def dispatchers(self) -> Mapping[str, Dispatcher]:
+        """By target, that of the worker's own ComfyUIs first."""
+        return self.targets.dispatchers
 
     def start(self) -> None:
         """Take up what an earlier process left, then begin to work. Returns at once; ComfyUI may come up later."""
@@ -87,6 +107,7 @@ class JobLayer:
             if left:
                 log.info("Jobs of an earlier process go on", jobs=left)
         self.core.comfy.crew.start(functools.partial(warm_up, self.core))
+        self.targets.watch()
         threading.Thread(target=self._begin, name="get-ready", daemon=True).start()
         self.janitor.start()
         self.webhooks.start()
@@ -94,21 +115,22 @@ class JobLayer:
     def _begin(self) -> None:
         self.statistics.load()
         preload(self.core)
-        self.dispatcher.start()
+        self.targets.start()
 
     def drain(self, grace_s: float) -> bool:
         """Stop working: nothing new is taken, running jobs have `grace_s`. False when some had to be handed back."""
         self.service.stop()
         self.core.comfy.pool.hand_back_waiting()
-        self.dispatcher.drain(grace_s)
+        is_done = self.targets.drain(grace_s)
         self.janitor.stop()
         self.statistics.save()
         self.webhooks.stop()
         self.core.comfy.crew.stop()
-        return self.dispatcher.running() == 0
+        return is_done
 
     def close(self) -> None:
         """Let go of everything; after `drain`."""
+        self.targets.close()
         self.core.close()
         self.database.close()
         if self._lock is not None:
@@ -117,10 +139,19 @@ class JobLayer:
 
 def build_job_layer(settings: Settings, bodies: Bodies) -> JobLayer:
     """Make the job layer. Opens the database, starts no thread. Raises InvalidSettings, StoreUnavailable."""
-    root = _spool_root(settings)
+    root = spool_root(settings)
     spool = _spool(root, settings)
     key = load_key(root / "key")
-    core = build(_with_scratch(settings, root), folder_key=key, runs_per_job=1)
+    remotes = build_remotes(settings, bucket_connection(settings))
+    targets_there = (*remotes, *deploy_names(settings))
+    core = build(_with_scratch(settings, root), folder_key=key, runs_per_job=1, targets=targets_there)
+
+    def route(workflow: str, job_id: JobId) -> str | None:
+        return routing.machine_for(workflow, job_id)
+
+    deploy = build_deploy(settings, root, lambda name: core.names.get().standard(name), route)
+    if deploy is not None:
+        remotes[deploy.name] = deploy
     sealer = Sealer(key)
     database = _database(settings)
     store = SqlJobStore(database, time.time, settings.job_ageing_s)
@@ -131,6 +162,12 @@ def build_job_layer(settings: Settings, bodies: Bodies) -> JobLayer:
         settings.max_upload_bytes,
         ttl_s=settings.upload_retention_hours * 3600,
         check_room=spool.check_room,
+    )
+    routing = build_routing(
+        settings,
+        core,
+        lambda target: trouble_of(remotes[target]) if target in remotes else None,
+        lambda machine: deploy.machine_trouble(machine) if deploy else None,
     )
     intake = Intake(spool, sealer, core.inputs.keep, uploads.find, core.inputs.check)
     guard = AddressGuard(settings.webhook_allow_private, settings.webhook_allowed_hosts)
@@ -144,11 +181,14 @@ def build_job_layer(settings: Settings, bodies: Bodies) -> JobLayer:
         sealer=sealer,
         check=core.handler.check,
         check_webhook=post.check,
-        waits_for=lambda: _obstacle(core),
+        waits_for=lambda job: targets.obstacle(job, core.comfy.roster),
         max_queued=settings.max_queue_size,
         max_attempts=settings.job_max_attempts,
-        expand=core.binder.submission,
+        expand=lambda submission: core.binder.submission(
+            redirected(accept.submission(submission), core.workflows, deploy)
+        ),
         shape_of=_shape_of,
+        place=routing.place,
     )
     worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     webhooks = WebhookSender(
@@ -160,22 +200,31 @@ def build_job_layer(settings: Settings, bodies: Bodies) -> JobLayer:
         try_s=settings.webhook_timeout_s,
     )
     hub.listen(lambda update: webhooks.wake() if update.kind is Kind.FINISHED else None)
-    dispatcher = Dispatcher(
-        store=store,
-        spool=spool,
-        intake=intake,
-        service=service,
-        hub=hub,
-        core=core.handler,
-        capacity=core.comfy.pool,
-        worker=worker,
-        heartbeat_s=settings.job_lost_after_s / _HEARTBEATS_PER_LOSS,
-        poll_s=settings.job_processing_interval / 1000,
-        archive=Archive(settings.output_dir) if settings.output_files else None,
-    )
+    archive = Archive(settings.output_dir) if settings.output_files else None
+
+    def dispatcher(target: str, handler: Core, capacity: Capacity) -> Dispatcher:
+        return Dispatcher(
+            store=store,
+            spool=spool,
+            intake=intake,
+            service=service,
+            hub=hub,
+            core=handler,
+            capacity=capacity,
+            worker=worker,
+            heartbeat_s=settings.job_lost_after_s / _HEARTBEATS_PER_LOSS,
+            poll_s=settings.job_processing_interval / 1000,
+            archive=archive,
+            target=target,
+        )
+
+    targets = build_targets(core, remotes, dispatcher)
     statistics = _statistics(settings, database)
     service.on_end(statistics.note)
-    estimates = _estimates(settings, statistics.durations, service, dispatcher, lambda: _free(core, service))
+    if core.tracing:
+        service.on_end(functools.partial(_trace, core.tracing, spool))
+    estimates = _estimates(settings, statistics.durations, service, targets, core.comfy.roster)
+    overflow = build_overflow(settings, store, estimates, targets, core.comfy.roster)
     return JobLayer(
         settings=settings,
         core=core,
@@ -188,7 +237,7 @@ def build_job_layer(settings: Settings, bodies: Bodies) -> JobLayer:
         sealer=sealer,
         preflight=preflight(core, lambda workflow: estimates.expected_s(shape(workflow))),
         webhooks=webhooks,
-        dispatcher=dispatcher,
+        targets=targets,
         janitor=Janitor(
             service=service,
             spool=spool,
@@ -196,10 +245,12 @@ def build_job_layer(settings: Settings, bodies: Bodies) -> JobLayer:
             keep_s=settings.job_retention_hours * 3600,
             interval_s=settings.cleanup_interval_s,
             sweeps=(uploads.expire,),
-            looks=(statistics.save_when_due,),
+            looks=(statistics.save_when_due, *([overflow.look] if overflow else [])),
         ),
         statistics=statistics,
         estimates=estimates,
+        routing=routing,
+        deploy=deploy,
         _lock=None if settings.database_url else _sole_owner(root / "lock"),
     )
 
@@ -221,32 +272,26 @@ def _statistics(settings: Settings, database: Database) -> Statistics:
 
 
 def _estimates(
-    settings: Settings,
-    durations: Durations,
-    service: JobService,
-    dispatcher: Dispatcher,
-    slots: Callable[[], Sequence[InstanceName]],
+    settings: Settings, durations: Durations, service: JobService, targets: JobTargets, roster: Roster
 ) -> Estimates:
     return Estimates(
         durations,
         running=lambda: service.list(JobFilter(ACTIVE), _MOST_RUNNING).jobs,
         upcoming=lambda: service.upcoming(settings.max_queue_size),
-        live=dispatcher.live,
-        slots=slots,
+        live=targets.live,
+        slots=lambda: {} if service.paused() else targets.slots(roster),
         clock=time.time,
     )
 
 
 def _shape_of(request: JobRequest) -> str | None:
+    if request.deployment is not None:
+        return f"{hashlib.sha256(request.deployment.wanted.encode()).hexdigest()[:16]}:1"
     return shape(request.workflow, request.overrides)
 
 
-def _free(core: Services, service: JobService) -> Sequence[InstanceName]:
-    """The ComfyUIs of this worker that jobs are given to now."""
-    return [] if service.paused() else [member.name for member in core.comfy.roster.takers]
-
-
-def _spool_root(settings: Settings) -> Path:
+def spool_root(settings: Settings) -> Path:
+    """The folder of the jobs' files."""
     return settings.spool_dir or settings.sqlite_db_path.with_name(f"{settings.sqlite_db_path.name}.files")
 
 
@@ -284,9 +329,27 @@ def _sole_owner(path: Path) -> IO[bytes] | None:
     return lock
 
 
-def _obstacle(core: Services) -> str | None:
-    trouble = core.comfy.roster.trouble()
-    return f"No ComfyUI can take it: {trouble}" if trouble else None
+def _trace(tracing: Tracing, spool: Spool, job: Job, _run: Run | None) -> None:
+    asked = spool.request(job.id) or {}
+    given = asked.get("input")
+    tracing.job(
+        TracedJob(
+            job.id,
+            job.created_at,
+            job.finished_at or time.time(),
+            job.started_at,
+            job.error.code if job.error else None,
+            {
+                "job.id": job.id,
+                "job.status": job.status.value,
+                "job.priority": job.priority.value,
+                "job.attempts": job.attempts,
+                "job.target": job.target,
+                "job.workflow": job.workflow_name,
+            },
+            asked.get("traceparent") or (given.get("traceparent") if isinstance(given, dict) else None),
+        )
+    )
 
 
 def _body_of(service: JobService, bodies: Bodies, delivery: Delivery) -> tuple[bytes, str] | None:

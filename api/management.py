@@ -8,6 +8,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from .comfyui.client import ComfyClient
 from .errors import InputUrlRefused
 from .gpu import GpuProbe, SystemStats
 from .job_layer import JobLayer
@@ -20,6 +21,7 @@ from .models.downloads import Downloads
 from .models.fetch import ModelFetcher
 from .models.folders import ModelFolders
 from .models.hashes import HashBook, Hasher
+from .models.listing import ModelListing
 from .models.source import AllowedHosts, PresignS3, Sources
 from .models.watcher import FolderWatcher
 from .outputs.folder import OutputFolder
@@ -96,9 +98,12 @@ class ManagementLayer:
             management_stream.router(
                 Broadcast(Watch(service, self.layer.hub), telling), guard.knows, guard.sign, self.clients
             ),
-            management_models.router(self.folders, self.book, self.downloads),
+            management_models.router(ModelListing(self.folders, self._comfyuis), self.book, self.downloads),
             management.router(surface),
         ]
+
+    def _comfyuis(self) -> list[ComfyClient]:
+        return [member.instance.client for member in self.layer.core.comfy.roster.takers]
 
     def _status(self) -> StatusFacts:
         instances = self.instances()
@@ -109,7 +114,12 @@ class ManagementLayer:
             is_paused=self.layer.service.paused(),
             instances=instances,
             stream_clients=self.clients.count,
-            problems=[str(each["reason"]) for each in instances if each.get("reason")],
+            problems=[
+                *(str(each["reason"]) for each in instances if each.get("reason")),
+                *self.layer.targets.troubles(),
+            ],
+            gpus=self.layer.core.places.words(),
+            remotes=self.layer.targets.facts(),
         )
 
 
@@ -131,7 +141,7 @@ def build_management(
     hasher = Hasher(
         book,
         lambda: [model.file for model in folders.models()],
-        is_busy=lambda: layer.dispatcher.running() > 0,
+        is_busy=lambda: layer.targets.local.running() > 0,
     )
 
     def changed() -> None:
@@ -209,7 +219,7 @@ def _presigning(connection: S3Connection) -> PresignS3:
 
 def _state(layer: JobLayer, instances: Instances, sampler: Sampler) -> State:
     executing_s: dict[str, float] = {}
-    for live in layer.dispatcher.live().values():
+    for live in layer.targets.live().values():
         if live.phase is Phase.EXECUTING and live.instance:
             executing_s[live.instance] = max(executing_s.get(live.instance, 0.0), live.executing_s)
     return State(
@@ -218,6 +228,7 @@ def _state(layer: JobLayer, instances: Instances, sampler: Sampler) -> State:
         free_bytes=layer.spool.free_bytes(),
         spool_bytes=sampler.spool_bytes,
         instances=instances(),
+        remotes=layer.targets.facts(),
         gpus=sampler.gpus,
         executing_s=executing_s,
     )

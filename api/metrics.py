@@ -21,10 +21,10 @@ from .errors import WorkerError
 from .gpu import Gpu
 from .jobs.ends import Run
 from .jobs.job import ACTIVE, Job, Status
+from .jobs.placement import LOCAL
 from .jobs.updates import Kind, Update
 from .jobs.webhook_schedule import Answer
 
-LOCAL = "local"
 OTHER = "OTHER"
 STAGES = ("fetch", "wait", "upload", "execute", "download", "deliver")
 _WORDS = {
@@ -42,7 +42,7 @@ _HTTP_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What is looked up whenever metrics are read. `instances` are `{"name", "status", "breaker"?}`.
+    """What is looked up whenever metrics are read. `instances` and `remotes` are `{"name", "status", "breaker"?}`.
 
     `executing_s`: for how long each ComfyUI has been at what it executes now.
     """
@@ -54,6 +54,7 @@ class State:
     instances: Sequence[Mapping[str, Any]] = ()
     gpus: Sequence[Gpu] = ()
     executing_s: Mapping[str, float] = field(default_factory=dict)
+    remotes: Sequence[Mapping[str, Any]] = ()
 
 
 class Metrics:
@@ -118,7 +119,7 @@ class Metrics:
         if job.started_at is not None:
             self._waits.observe(max(job.started_at - job.created_at, 0.0))
             if job.finished_at is not None and job.status is not Status.CANCELLED:
-                self._durations.labels(LOCAL).observe(max(job.finished_at - job.started_at, 0.0))
+                self._durations.labels(job.target).observe(max(job.finished_at - job.started_at, 0.0))
         if run is not None:
             for stage, seconds in run.stages_s.items():
                 self._stages.labels(stage if stage in STAGES else OTHER).observe(seconds)
@@ -212,6 +213,7 @@ class _Looked(Collector):
         yield from _of_jobs(state)
         yield from _of_gpus(state)
         yield from self._of_instances(state)
+        yield from _of_remotes(state)
 
     def _of_instances(self, state: State) -> Iterable[Metric]:
         up = GaugeMetricFamily("comfyui_instance_up", "Whether a ComfyUI takes workflows", labels=["comfyui"])
@@ -227,12 +229,27 @@ class _Looked(Collector):
         for instance in state.instances:
             name = str(instance["name"])
             up.add_metric([name], float(instance["status"] == "healthy"))
-            word = str(instance.get("breaker") or ("closed" if instance["status"] == "healthy" else "open"))
-            breaker.add_metric([name], _BREAKER.get(word, 2))
+            breaker.add_metric([name], _breaker_of(instance))
             busy_s, idle_s = self._busy.told(name, state.executing_s.get(name, 0.0))
             busy.add_metric([name], busy_s)
             idle.add_metric([name], idle_s)
         return up, breaker, busy, idle
+
+
+def _breaker_of(facts: Mapping[str, Any]) -> int:
+    word = str(facts.get("breaker") or ("closed" if facts["status"] == "healthy" else "open"))
+    return _BREAKER.get(word, 2)
+
+
+def _of_remotes(state: State) -> Iterable[Metric]:
+    up = GaugeMetricFamily("comfyui_remote_target_up", "Whether a remote target takes workflows", labels=["target"])
+    breaker = GaugeMetricFamily(
+        "comfyui_remote_target_breaker_state", "0 closed, 1 half open, 2 open: not used", labels=["target"]
+    )
+    for remote in state.remotes:
+        up.add_metric([str(remote["name"])], float(remote["status"] == "healthy"))
+        breaker.add_metric([str(remote["name"])], _breaker_of(remote))
+    return up, breaker
 
 
 def _of_jobs(state: State) -> Iterable[Metric]:

@@ -107,7 +107,10 @@ class _Finding:
 
 
 class Preflight:
-    """Safe to share between threads. `max_nodes` and `roots` are those the job itself will be checked with."""
+    """Safe to share between threads. `max_nodes` and `roots` are those the job itself will be checked with.
+
+    `may_run_on` says whether a job's place leaves it a ComfyUI, whatever that one has.
+    """
 
     def __init__(
         self,
@@ -117,12 +120,14 @@ class Preflight:
         expected_s: Callable[[Workflow], float | None] = lambda _workflow: None,
         max_nodes: int = 5000,
         roots: Sequence[str] = ("/runpod-volume",),
+        may_run_on: Callable[[JobRequest, InstanceName], bool] = lambda _request, _name: True,
     ) -> None:
         self._catalogs = catalogs
         self._check = check
         self._expected_s = expected_s
         self._max_nodes = max_nodes
         self._roots = roots
+        self._may_run_on = may_run_on
 
     def validate(self, job: object) -> Report:
         """Look at a job `{"input": {"workflow": …, "images"?, "overrides"?}}`; whatever is wrong is in the report.
@@ -135,8 +140,9 @@ class Preflight:
         except InvalidInput as error:
             return _refused(error)
         uploads = {image.name for image in request.images}
-        findings = self._inspect_all(graph.save_streamed_frames(workflow), uploads)
-        report = _report(findings)
+        items = [item for item in self._catalogs.items() if self._may_run_on(request, item[0])]
+        findings = self._inspect_all(items, graph.save_streamed_frames(workflow), uploads)
+        report = _report(findings) if items or request.gpu is None else _unasked(request.gpu)
         warnings = (*report.warnings, *_unused(workflow, uploads))
         return replace(report, warnings=warnings, expected_s=self._expected_s(workflow))
 
@@ -146,8 +152,9 @@ class Preflight:
             return workflow
         return graph.check(graph.apply_overrides(workflow, request.overrides), self._max_nodes, self._roots)
 
-    def _inspect_all(self, workflow: Workflow, uploads: set[str]) -> list[_Finding]:
-        items = list(self._catalogs.items())
+    def _inspect_all(
+        self, items: Sequence[tuple[InstanceName, Catalog]], workflow: Workflow, uploads: set[str]
+    ) -> list[_Finding]:
         if len(items) == 1:
             return [_inspect(items[0], workflow, uploads)]
         with ThreadPoolExecutor(max(len(items), 1), "preflight") as threads:
@@ -183,6 +190,11 @@ def _report(findings: list[_Finding]) -> Report:
         instances=tuple(finding.report for finding in findings),
         outputs=best.kinds,
     )
+
+
+def _unasked(gpu: str) -> Report:
+    message = f"It runs on {quote(gpu)}, whose nodes and models are not known here: they were not looked at."
+    return Report(ok=True, format="api", warnings=(Detail(field="gpu", code="not_checked", message=message),))
 
 
 def _refused(error: InvalidInput) -> Report:

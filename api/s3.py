@@ -72,6 +72,10 @@ class S3Connection:
         """
         put_file(self.client, path, self.location.bucket, key, content_type)
 
+    def delete(self, key: str) -> None:
+        """Remove an object, if it is there. Raises botocore's own errors."""
+        self.client.delete_object(Bucket=self.location.bucket, Key=key)
+
     def presigned_url(self, key: str, expires_s: int) -> str:
         """A URL that reads the object until it expires. A secret: never log it."""
         params = {"Bucket": self.location.bucket, "Key": key}

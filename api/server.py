@@ -20,7 +20,7 @@ from .errors import InvalidSettings
 from .logs import get_logger
 from .routes import probes as probing
 from .routes.access import REQUEST_ID, RequestLog
-from .routes.auth import OPEN_PATHS, Authentication, Guard
+from .routes.auth import Authentication, Guard
 from .routes.body import BodyLimit
 from .routes.errors import BORDER_HANDLERS, HANDLERS
 from .routes.exposition import Timed, Timing
@@ -238,4 +238,4 @@ def _rate_limit(rates: Sequence[Rate], guard: Guard) -> list[Middleware]:
         caller = guard.caller(scope)
         return caller.name if caller else None
 
-    return [Middleware(RateLimit, rates=rates, caller_name=caller_name, free_paths=OPEN_PATHS)]
+    return [Middleware(RateLimit, rates=rates, caller_name=caller_name, is_free=guard.opens)]

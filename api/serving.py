@@ -7,18 +7,24 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
-from . import __version__, management, server
+from . import __version__, comfy_surface, management, server
+from .comfyui.catalog import Catalog
 from .errors import WorkerError
+from .gallery_layer import GalleryLayer, build_gallery
 from .gpu import SystemStats
 from .job_layer import JobLayer, build_job_layer
 from .jobs.job import Status
 from .jobs.watching import Watch
 from .logs import get_logger
 from .management import ManagementLayer, build_management
+from .models.contents import ModelContents
 from .routes import (
     admin,
     api_jobs,
+    comfy_text2img,
     deliveries,
+    deploy,
+    deploy_machine,
     events,
     instances,
     jobs,
@@ -26,7 +32,9 @@ from .routes import (
     named,
     named_view,
     outputs,
+    page,
     queueing,
+    routing,
     runpod,
     runpod_job,
     sockets,
@@ -49,6 +57,7 @@ _OPERATOR_PATHS = (
     *api_jobs.OPERATOR_PATHS,
     *metrics_json.OPERATOR_PATHS,
     *management.OPERATOR_PATHS,
+    *deploy.OPERATOR_PATHS,
 )
 _BODIES = {RUNPOD: runpod_job.webhook_body}
 
@@ -60,19 +69,22 @@ def serve(settings: Settings) -> int:
     drained = threading.Event()
 
     managed = build_management(layer, lambda: _instances(layer), lambda: _system_stats(layer), __version__)
+    gallery = build_gallery(layer)
 
     def start(_url: str) -> None:
         layer.start()
         managed.start()
+        gallery.start()
 
     def stop() -> None:
         if layer.drain(settings.shutdown_grace_s):
             drained.set()
         managed.stop()
+        gallery.stop()
 
     try:
         server.serve(
-            create_app(layer, stopping, managed),
+            create_app(layer, stopping, managed, gallery),
             *_listens(settings),
             stopping=stopping,
             on_stop=stop,
@@ -89,7 +101,7 @@ def serve(settings: Settings) -> int:
     return 0
 
 
-def create_app(layer: JobLayer, stopping: threading.Event, managed: ManagementLayer) -> FastAPI:
+def create_app(layer: JobLayer, stopping: threading.Event, managed: ManagementLayer, gallery: GalleryLayer) -> FastAPI:
     """The app over a job layer. `stopping` is set when the worker is to be given no more work."""
     settings = layer.settings
     admin_key = settings.admin_api_key.get_secret_value() if settings.admin_api_key else None
@@ -99,10 +111,12 @@ def create_app(layer: JobLayer, stopping: threading.Event, managed: ManagementLa
         allowed_origins=settings.cors_origins,
         operator_paths=_OPERATOR_PATHS,
         late_paths=(*sockets.LATE_PATHS, *management.LATE_PATHS),
+        open_below=(*page.OPEN_BELOW, deploy.WEBHOOK),
     )
     warning = guard.warning(settings.api_host)
     if warning:
         log.warning(warning)
+    web_page = page.Page()
     probes = Probes(
         __version__,
         health=lambda: _health(layer),
@@ -113,15 +127,24 @@ def create_app(layer: JobLayer, stopping: threading.Event, managed: ManagementLa
             "serving": lambda: "The worker is stopping." if stopping.is_set() else None,
         },
         warnings=[warning] if warning else [],
+        page=web_page.front,
     )
     app = server.create_app(
-        [*managed.routers(guard), *_routers(layer, guard, probes)],
+        [
+            page.router(web_page),
+            # Before the others below /api/comfy, which they may switch off.
+            *comfy_surface.routers(layer, guard),
+            *managed.routers(guard),
+            *gallery.routers(guard.sign),
+            *([_text2img(layer, managed)] if settings.comfy_enabled else []),
+            *_routers(layer, guard, probes),
+        ],
         probes=probes,
         guard=guard,
         max_body_bytes=settings.max_body_bytes,
-        body_limits={"/uploads": settings.max_upload_bytes},
+        body_limits={"/uploads": settings.max_upload_bytes, **gallery.body_limits, **deploy.BODY_LIMITS},
         cors_origins=settings.cors_origins,
-        rates=management.rates_of(settings),
+        rates=[*comfy_surface.rates_of(settings), *management.rates_of(settings)],
         timing=managed.timing,
     )
     app.openapi = named_view.documented(  # type: ignore[method-assign]
@@ -164,6 +187,9 @@ def _routers(layer: JobLayer, guard: Guard, probes: Probes) -> list[APIRouter]:
         queueing.router(service),
         validation.router(lambda job: layer.preflight.validate(job).as_dict()),
         deliveries.router(service, layer.outbox.deliveries, layer.outbox.resend, layer.sealer.open),
+        routing.router(layer.routing),
+        deploy.router(deploy.Surface(service, links, layer.deploy)),
+        deploy_machine.router(service),
         # The last one: any name below /api may be that of a workflow.
         named.router(
             service,
@@ -174,6 +200,16 @@ def _routers(layer: JobLayer, guard: Guard, probes: Probes) -> list[APIRouter]:
             layer.settings.workflow_wait_s,
         ),
     ]
+
+
+def _text2img(layer: JobLayer, managed: ManagementLayer) -> APIRouter:
+    roster = layer.core.comfy.roster
+
+    def catalogs() -> list[Catalog]:
+        # Jobs go to those that are well; what the others offer is of use only where none is.
+        return [member.catalog for member in roster.takers or roster.members]
+
+    return comfy_text2img.router(layer.service, catalogs, ModelContents(managed.folders).shapes)
 
 
 def _availability(layer: JobLayer, workflow: NamedWorkflow) -> named_view.Availability:
@@ -213,7 +249,7 @@ def _instances(layer: JobLayer) -> list[Mapping[str, Any]]:
 def _processor(layer: JobLayer) -> ProcessorFacts:
     return ProcessorFacts(
         is_running=not layer.service.paused(),
-        concurrency=layer.dispatcher.concurrency,
+        concurrency=layer.targets.concurrency,
         poll_s=layer.settings.job_processing_interval / 1000,
         instances=tuple(_instances(layer)),
         storage={"free_disk_bytes": layer.spool.free_bytes()},
@@ -232,7 +268,8 @@ def _health(layer: JobLayer) -> HealthFacts:
             "active_jobs": counts[Status.RUNNING] + counts[Status.CANCELING],
             "free_disk_bytes": layer.spool.free_bytes(),
         },
-        problems=layer.core.comfy.roster.troubles(),
+        problems=[*layer.core.comfy.roster.troubles(), *layer.targets.troubles(), *layer.routing.problems()],
+        remote_targets=layer.targets.facts(),
     )
 
 
@@ -243,4 +280,6 @@ def _workers(layer: JobLayer) -> Mapping[str, int]:
     if not ready:
         return {"initializing": len(facts)}
     busy = sum(bool(each["running"] or each["waiting"]) for each in ready)
+    # A job on its way to its ComfyUI keeps one busy as well.
+    busy = max(busy, min(len(ready), layer.targets.local.running()))
     return {"ready": len(ready), "running": busy, "idle": len(ready) - busy}

@@ -7,8 +7,13 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from .comfy_address import ComfyAddress, parse_addresses
+from .comfy_settings import ComfySettings
+from .deploy_settings import DeploySettings
 from .errors import Detail, InvalidSettings
+from .remote_settings import RemoteSettings
+from .routing_settings import RoutingSettings
 from .setting_texts import parts, shown, signing_keys
+from .tracing_settings import TracingSettings
 
 Positive = Annotated[int, Field(gt=0)]
 PositiveSeconds = Annotated[float, Field(gt=0)]
@@ -16,7 +21,7 @@ PictureFormat = Literal["png", "jpeg", "webp", "gif", "bmp", "tiff", "avif"]
 _WORKFLOW_MB = 34
 
 
-class Settings(BaseSettings):
+class Settings(ComfySettings, DeploySettings, RemoteSettings, RoutingSettings, TracingSettings, BaseSettings):
     """Each field is the environment variable of the same name in capitals. An empty variable counts as unset."""
 
     model_config = SettingsConfigDict(
@@ -116,7 +121,6 @@ class Settings(BaseSettings):
         "127.0.0.1:8188",
         description="ComfyUIs, comma-separated: host:port or URL, each with ;label=… and ;weight=… where wanted",
     )
-    comfyui_host: str | None = Field(None, description="Another name for COMFY_HOST, which wins where both are set")
     comfyui_use_ssl: bool = Field(False, description="https for the addresses in COMFY_HOST that have no scheme")
     max_concurrent_jobs: Positive | None = Field(
         None, description="Jobs in hand at once, over all ComfyUIs; none = what keeps all of them busy"
@@ -148,7 +152,11 @@ class Settings(BaseSettings):
     )
     comfy_start_timeout_s: PositiveSeconds = Field(600, description="Longest wait for a ComfyUI that is starting")
     comfy_unreachable_grace_s: PositiveSeconds = Field(60, description="How long ComfyUI may be away during a job")
-    comfy_read_timeout_s: PositiveSeconds = Field(30, description="Longest wait for an answer of ComfyUI")
+    comfy_read_timeout_s: PositiveSeconds = Field(
+        30,
+        validation_alias=AliasChoices("comfy_read_timeout_s", "comfy_timeout"),
+        description="Longest wait for an answer of ComfyUI; also as COMFY_TIMEOUT",
+    )
     comfy_stall_s: PositiveSeconds = Field(30, description="Silence after which a running prompt is looked into")
     comfy_silence_limit_s: PositiveSeconds | None = Field(
         None, description="Silence after which a running prompt counts as stuck; none = only on evidence"
@@ -255,7 +263,7 @@ class Settings(BaseSettings):
         "auto", description="auto = console on a terminal, else json"
     )
 
-    @field_validator("log_level", "log_format", "output_metadata", mode="before")
+    @field_validator("log_level", "log_format", "output_metadata", "comfy_gallery_generated", mode="before")
     @classmethod
     def _lower(cls, value: Any) -> Any:
         return value.lower() if isinstance(value, str) else value
@@ -283,12 +291,12 @@ class Settings(BaseSettings):
             raise ValueError("a key is made of printable ASCII characters without spaces, or it cannot be sent")
         return value
 
-    @field_validator("management_rate_limit", mode="before")
+    @field_validator("management_rate_limit", "comfy_view_rate", mode="before")
     @classmethod
     def _may_be_off(cls, value: Any) -> Any:
         return None if isinstance(value, str) and value.strip().lower() == "off" else value
 
-    @field_validator("rate_limit", "management_rate_limit")
+    @field_validator("rate_limit", "management_rate_limit", "comfy_view_rate")
     @classmethod
     def _is_rate(cls, value: str | None) -> str | None:
         if value is not None:
@@ -385,7 +393,8 @@ def _detail(finding: Any) -> Detail:
 def table(settings: Settings) -> list[tuple[str, str, str, str]]:
     """Rows of (variable, effective value, default, meaning); secrets are masked."""
     rows = []
-    for name, field in Settings.model_fields.items():
+    # Those of the other areas come behind.
+    for name, field in sorted(Settings.model_fields.items(), key=lambda item: item[0] not in Settings.__annotations__):
         value = getattr(settings, name)
         rows.append((name.upper(), shown(value), shown(field.default), field.description or ""))
     return rows

@@ -2,23 +2,29 @@
 
 import functools
 import json
+import os
 import secrets
 import shutil
+import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from . import logs
+from . import __version__, logs
 from .comfy_pool import ComfyPool, build_pool
+from .deploy_machine import accept
 from .errors import InputUrlRefused, InvalidSettings, WorkerError
 from .handler import JobHandler
+from .ids import InstanceName
 from .inputs.addresses import AddressGuard
 from .inputs.resolve import InputPolicy, InputResolver, OpenS3
 from .jobs.cancel import CancelToken
 from .jobs.names import folder_of
-from .jobs.ports import Host, Workflow
-from .jobs.request import Limits
+from .jobs.placement import LOCAL, Places
+from .jobs.ports import Host, Report, Workflow
+from .jobs.request import JobRequest, Limits, ReportSpec
 from .logs import get_logger
 from .outputs.delivery import Delivery
 from .outputs.disk import DiskSink
@@ -30,7 +36,12 @@ from .pool.member import Member
 from .preflight import Preflight
 from .s3 import S3Connection, connect
 from .settings import Settings, load_settings
+from .tracing import Tracing
+from .tracing import connect as connect_tracing
 from .workflows.binding import Binder, FileLimits
+from .workflows.live_file import LiveFile
+from .workflows.naming import names_file
+from .workflows.naming_table import Naming
 from .workflows.registry import Registry
 
 _NETWORK_VOLUME = Path("/runpod-volume")
@@ -50,6 +61,9 @@ class Services:
     handler: JobHandler
     workflows: Registry
     binder: Binder
+    places: Places
+    names: LiveFile[Naming]
+    tracing: Tracing | None = None
 
     @property
     def instance(self) -> Instance:
@@ -64,6 +78,8 @@ class Services:
     def close(self) -> None:
         """Finish clean-ups that are under way, then stop the threads and close the sockets."""
         self.comfy.close()
+        if self.tracing:
+            self.tracing.close()
 
 
 @functools.cache
@@ -74,17 +90,32 @@ def shared_services() -> Services:
     return build(settings)
 
 
-def build(settings: Settings, *, folder_key: bytes | None = None, runs_per_job: int | None = None) -> Services:
+def build(
+    settings: Settings,
+    *,
+    folder_key: bytes | None = None,
+    runs_per_job: int | None = None,
+    targets: Collection[str] = (),
+) -> Services:
     """Make the services. Connects to nothing yet. Raises InvalidSettings for what only shows in combination.
 
     `folder_key` makes the names of the jobs' folders in ComfyUI; a mode that follows prompts across its own restarts
-    has to keep it. `runs_per_job` takes the place of COMFY_MAX_ATTEMPTS where the mode itself runs jobs again.
+    has to keep it. `runs_per_job` takes the place of COMFY_MAX_ATTEMPTS where the mode itself runs jobs again, and
+    `targets` are those it runs jobs on beside the ComfyUIs of this worker.
     """
     _prepare_work_dir(settings.work_dir)
     comfy = build_pool(settings, runs_per_job or settings.comfy_max_attempts)
     inputs = _input_resolver(settings)
-    workflows = Registry(settings.workflows_dir, roots=settings.workflow_paths)
+    places = Places(targets, comfy.roster.labels)
+    tracing = _tracing(settings)
+    names = names_file(settings.workflow_names)
+    workflows = Registry(
+        settings.workflows_dir,
+        roots=settings.workflow_paths,
+        matches=lambda name, known: names.get().matches(name, known),
+    )
     binder = Binder(workflows, FileLimits(settings.workflow_max_file_mb * _MB, settings.workflow_image_formats))
+    reporting = _reporting(settings)
     handler = JobHandler(
         target=comfy.target,
         resolve_inputs=inputs.resolve,
@@ -96,19 +127,33 @@ def build(settings: Settings, *, folder_key: bytes | None = None, runs_per_job: 
         folder_of=functools.partial(folder_of, key=folder_key or secrets.token_bytes(32)),
         comfy_org_api_key=settings.comfy_org_api_key.get_secret_value() if settings.comfy_org_api_key else None,
         timeout_s=settings.job_timeout / 1000 if settings.job_timeout else None,
-        expand=binder.job,
+        expand=lambda job: binder.job(accept.job(job)),
+        report=lambda request: reporting(request.report),
+        report_refused=_reporting_refused(reporting),
+        place=places.of,
+        # Where jobs wait and may run again, the mode tells of the whole of them.
+        trace=(tracing.whole if runs_per_job is None else tracing.run) if tracing else None,
     )
-    return Services(settings, comfy, inputs, handler, workflows, binder)
+    return Services(settings, comfy, inputs, handler, workflows, binder, places, names, tracing)
 
 
 def preflight(services: Services, expected_s: Callable[[Workflow], float | None] = lambda _workflow: None) -> Preflight:
     """The check of a job against the ComfyUIs it may run on; `expected_s` says how long it will execute."""
+    roster = services.comfy.roster
+
+    def may_run_on(request: JobRequest, name: InstanceName) -> bool:
+        placement, member = services.places.of(request), roster.find(name)
+        if placement.target != LOCAL or member is None:
+            return False
+        return placement.label is None or member.goes_by(placement.label)
+
     return Preflight(
-        services.comfy.roster.catalogs,
+        roster.catalogs,
         services.handler.check,
         expected_s=expected_s,
         max_nodes=services.settings.max_workflow_nodes,
         roots=services.settings.workflow_paths,
+        may_run_on=may_run_on,
     )
 
 
@@ -151,6 +196,10 @@ def warm_up(services: Services, member: Member) -> None:
     there = Host(seat=services.comfy.pool.seat_on(member))
     result = services.handler({"id": "warm-up", "input": {**given, "delivery": "base64"}}, host=there)
     log.info("Warm-up done", instance=member.name, code=result.get("code", "OK"), error=result.get("error"))
+
+
+def _tracing(settings: Settings) -> Tracing | None:
+    return connect_tracing(__version__, f"{socket.gethostname()}-{os.getpid()}") if settings.traces else None
 
 
 def _prepare_work_dir(work_dir: Path) -> None:
@@ -215,6 +264,33 @@ def bucket_connection(settings: Settings) -> S3Connection | None:
 
 def inline_limit_bytes(settings: Settings) -> int | None:
     return int(settings.max_inline_result_mb * _MB) if settings.max_inline_result_mb else None
+
+
+def _reporting(settings: Settings) -> Callable[[ReportSpec | None], Report | None]:
+    """Tells ComfyUI Deploy of those of its runs that this worker does as its machine."""
+
+    def report(spec: ReportSpec | None) -> Report | None:
+        if spec is None:
+            return None
+        from .deploy_machine import report as telling  # few workers are such a machine
+        from .deploy_machine.door import Door
+
+        guard = AddressGuard(settings.webhook_allow_private, settings.webhook_allowed_hosts)
+        return telling.Report(spec, Door(guard, timeout_s=settings.webhook_timeout_s))
+
+    return report
+
+
+def _reporting_refused(
+    reporting: Callable[[ReportSpec | None], Report | None],
+) -> Callable[[object, Mapping[str, Any]], None]:
+    """The same for runs that could not even be read."""
+
+    def refused(job: object, result: Mapping[str, Any]) -> None:
+        if report := reporting(accept.report_of(job)):
+            report.ended(result)
+
+    return refused
 
 
 def _input_resolver(settings: Settings) -> InputResolver:

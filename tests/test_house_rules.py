@@ -51,7 +51,8 @@ def test_broad_excepts_are_few_and_marked() -> None:
         for handler in broad_handlers(path)
         if "#" not in path.read_text().splitlines()[handler.lineno - 1]
     ]
-    assert len(found) <= 3, found
+    # A job's border, twice, and those of the threads without which no job would run.
+    assert len(found) <= 5, found
     assert unmarked == []
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Mapping
 from typing import Any
 
 _NEAREST = 3
@@ -20,6 +21,28 @@ def choices_of(config: Any) -> list[str] | None:
     if values == "COMBO" and len(config) > 1 and isinstance(config[1], dict):
         values = config[1].get("options")
     return [str(value) for value in values] if isinstance(values, list) else None
+
+
+def without_private(definition: Any) -> Any:
+    """A node's definition without the choices that are files of somebody's own; those that stay keep their order."""
+    inputs = definition.get("input") if isinstance(definition, Mapping) else None
+    if not isinstance(inputs, Mapping):
+        return definition
+    cleaned = {
+        group: {name: _cleaned(config) for name, config in fields.items()} if isinstance(fields, Mapping) else fields
+        for group, fields in inputs.items()
+    }
+    return {**definition, "input": cleaned}
+
+
+def _cleaned(config: Any) -> Any:
+    choices = choices_of(config)
+    if choices is None or all(map(_is_nobodys, choices)):
+        return config
+    if config[0] == "COMBO":
+        kept = [each for each in config[1]["options"] if _is_nobodys(str(each))]
+        return [config[0], {**config[1], "options": kept}, *config[2:]]
+    return [[each for each in config[0] if _is_nobodys(str(each))], *config[1:]]
 
 
 def nearest(value: object, choices: list[str]) -> list[str]:

@@ -22,6 +22,10 @@ _OBJECT_INFO_KEPT_S = 60.0
 # Answered by the event loop alone; longer than any stall of a healthy process.
 _CONTROL_TIMEOUT_S = 10.0
 _SMALLEST_LIMIT_BYTES = 1_000_000  # --max-upload-size counts in MB
+_CONDITIONAL = (
+    *(HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT),
+    *(HTTPStatus.NOT_MODIFIED, HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE),
+)
 # What reading an answer raises that is JSON but not of the shape any ComfyUI gives it.
 _ODD = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError)
 
@@ -70,8 +74,14 @@ class ViewStream:
     def __init__(self, transport: Transport, response: Any) -> None:
         self._transport = transport
         self._response = response
+        self.status: int = response.status
         self.content_type: str = response.getheader("Content-Type") or "application/octet-stream"
         self.size_bytes: int | None = response.length
+
+    def header(self, name: str) -> str | None:
+        """One of the answer's headers."""
+        value: str | None = self._response.getheader(name)
+        return value
 
     def chunks(self, size_bytes: int = CHUNK_BYTES) -> Iterator[bytes]:
         """The content in pieces. Raises ComfyUnreachable when it ends short of its Content-Length."""
@@ -198,13 +208,18 @@ class ComfyClient:
             raise answer.unexpected() from None
 
     @contextmanager
-    def view(self, filename: str, subfolder: str = "", kind: str = "output") -> Iterator[ViewStream]:
-        """Fetch an output in pieces. Raises OutputUnavailable when ComfyUI has no such file (any more)."""
+    def view(
+        self, filename: str, subfolder: str = "", kind: str = "output", conditions: Mapping[str, str] | None = None
+    ) -> Iterator[ViewStream]:
+        """Fetch an output in pieces. Raises OutputUnavailable when ComfyUI has no such file (any more).
+
+        `conditions` are request headers (Range, If-None-Match …); with them the status may be 206, 304 or 416 as well.
+        """
         query = urlencode({"filename": filename, "subfolder": subfolder, "type": kind})
-        with self._http.streamed(f"/view?{query}") as response:
+        with self._http.streamed(f"/view?{query}", conditions) as response:
             if response.status in {HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST, HTTPStatus.FORBIDDEN}:
                 raise OutputUnavailable(f"ComfyUI does not deliver {filename!r} (status {response.status}).")
-            if response.status != HTTPStatus.OK:
+            if response.status not in (_CONDITIONAL if conditions else (HTTPStatus.OK,)):
                 raise ComfyProtocolError(f"ComfyUI answered GET /view with {response.status}.")
             yield ViewStream(self._http, response)
 
@@ -230,6 +245,14 @@ class ComfyClient:
         content = answer.json() if answer.status == HTTPStatus.OK else {}
         return content if isinstance(content, dict) else {}
 
+    def model_folders(self) -> list[str]:
+        """The names of its folders of models; none for a ComfyUI too old to say."""
+        return self._names("/models")
+
+    def models_in(self, folder: str) -> list[str]:
+        """The names of the files in such a folder, with the folders below it; none for one it does not have."""
+        return self._names(f"/models/{quote(folder, safe='')}")
+
     def logs(self) -> list[str]:
         """The last 300 writes to the log, oldest first, each a line or part of one; empty where none are kept."""
         answer = self._http.get("/internal/logs/raw")
@@ -239,6 +262,11 @@ class ComfyClient:
             return [str(entry["m"]) for entry in answer.json()["entries"]]
         except _ODD:
             return []
+
+    def _names(self, path: str) -> list[str]:
+        answer = self._http.get(path, self._control_timeout_s)
+        content = answer.json() if answer.status == HTTPStatus.OK else []
+        return [name for name in content if isinstance(name, str)] if isinstance(content, list) else []
 
     def _mapping(self, path: str) -> Mapping[str, Any]:
         answer = self._http.get(path)

@@ -58,8 +58,9 @@ class DeclaredNode:
     custom: bool
 
     @classmethod
-    def read(cls, name: str, info: Mapping[str, Any]) -> "DeclaredNode":
+    def read(cls, name: str, entry: Any) -> "DeclaredNode":
         """From its entry in object_info; whatever is not in a known form is left out."""
+        info = as_mapping(entry)
         outputs = info.get("output")
         return cls(
             name,

@@ -134,7 +134,9 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class LookNow:
-    """The socket was lost or is back: events may have been missed, so ask over HTTP."""
+    """The socket was lost or is back (`connected`): events may have been missed, so ask over HTTP."""
+
+    connected: bool
 
 
 ComfyEvent = (

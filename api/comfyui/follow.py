@@ -76,6 +76,8 @@ class Follower:
         Raises PromptLost, ExecutionInterrupted (taken from the queue by somebody), ComfyUnreachable,
         ComfyProtocolError and ComfyWedged.
         """
+        if not self._was_connected:
+            self._emit(LookNow(connected=False))
         while self._stop.reason is None:
             if self._recall and self._recall.is_set() and self._take_back():
                 return None
@@ -107,6 +109,7 @@ class Follower:
         ended = False
         for event in events:
             if isinstance(event, LookNow):
+                self._emit(event)
                 self._look_within(0)
                 continue
             self._watchdog.note_change()

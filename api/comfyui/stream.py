@@ -17,7 +17,6 @@ from .limits import Cancel
 from .subscription import Subscription
 from .wire import Frame, Wire
 
-_FIRST_DELAY_S = 0.2
 _GIVEN_UP_DELAY_S = 60.0
 _STABLE_AFTER_S = 2.0
 _SUSPECT_AT_MOST_EVERY_S = 5.0
@@ -33,9 +32,9 @@ log = get_logger()
 class ComfyStream:
     """Events of one ComfyUI for one client id. Never have two with the same id: the second takes all events.
 
-    Reconnects by itself: at once, then with growing pauses up to `reconnect_delay_s`, `reconnect_attempts` times;
-    after that once a minute and whenever `ensure_connected` is called. `queue_remaining` is how many prompts, running
-    ones included, ComfyUI last said it has.
+    Reconnects by itself: at once, then `reconnect_attempts` times with pauses that grow from `first_delay_s` up to
+    `reconnect_delay_s`; after that once a minute and whenever `ensure_connected` is called. `queue_remaining` is how
+    many prompts, running ones included, ComfyUI last said it has.
     """
 
     def __init__(
@@ -44,6 +43,7 @@ class ComfyStream:
         client_id: str,
         *,
         reconnect_attempts: int = 5,
+        first_delay_s: float = 0.2,
         reconnect_delay_s: float = 3.0,
         connect_timeout_s: float = 5.0,
         headers: Mapping[str, str] | None = None,
@@ -53,6 +53,7 @@ class ComfyStream:
         self._base_url = base_url
         self._headers = dict(headers or {})
         self._attempts = reconnect_attempts
+        self._first_delay_s = first_delay_s
         self._delay_cap_s = reconnect_delay_s
         self._connect_timeout_s = connect_timeout_s
         self._trace = trace
@@ -187,7 +188,7 @@ class ComfyStream:
             return 0.0
         if self._failures >= self._attempts:
             return _GIVEN_UP_DELAY_S
-        return min(self._delay_cap_s, _FIRST_DELAY_S * 2.0 ** (self._failures - 1))
+        return min(self._delay_cap_s, self._first_delay_s * 2.0 ** (self._failures - 1))
 
     def _use(self, wire: Wire) -> None:
         with self._changed:
@@ -226,7 +227,7 @@ class ComfyStream:
             self._changed.notify_all()
         if self._losses:
             log.info("ComfyUI's socket is back")
-            self._tell_all()
+            self._tell_all(connected=True)
 
     def _note_loss(self, *, stable: bool) -> None:
         with self._changed:
@@ -239,13 +240,13 @@ class ComfyStream:
             closing = self._closing
         if not closing:
             log.info("ComfyUI's socket was lost")
-            self._tell_all()
+            self._tell_all(connected=False)
             with self._changed:
                 self._changed.wait_for(lambda: self._closing, _SETTLE_S)
 
-    def _tell_all(self) -> None:
+    def _tell_all(self, *, connected: bool) -> None:
         for subscription in self._routes.values():
-            subscription.put(LookNow())
+            subscription.put(LookNow(connected))
 
     def _receive(self, frame: Frame) -> None:
         self._heard_at = time.monotonic()

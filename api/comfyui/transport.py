@@ -26,6 +26,12 @@ _SHOWN_CHARS = 500
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
+def parsed(body: bytes) -> Any:
+    """The JSON, halves of surrogate pairs replaced: no answer of ours could hold them. Raises ValueError, RecursionError."""
+    content = json.loads(body)
+    return _encodable(content) if _SURROGATE.search(body) else content
+
+
 class Body(Protocol):
     """A request body that is read in pieces; its length must be known beforehand."""
 
@@ -50,8 +56,7 @@ class Answer:
         """
         self.expect_ok()
         try:
-            content = json.loads(self.body)
-            return _encodable(content) if _SURROGATE.search(self.body) else content
+            return parsed(self.body)
         except (ValueError, RecursionError):
             raise self.unexpected() from None
 
@@ -159,11 +164,11 @@ class Transport:
         return Answer(f"{method} {path}", response.status, response.getheader("Content-Type", ""), content)
 
     @contextmanager
-    def streamed(self, path: str) -> Iterator[http.client.HTTPResponse]:
+    def streamed(self, path: str, headers: Mapping[str, str] | None = None) -> Iterator[http.client.HTTPResponse]:
         """GET whose body the caller reads inside the `with`, under `translated_read` for its errors."""
         with self.lease() as connection:
             with self._translated(f"GET {path}"):
-                response = self._request(connection, "GET", path, None, "")
+                response = self._request(connection, "GET", path, None, "", headers)
             try:
                 yield response
             finally:
@@ -219,8 +224,9 @@ class Transport:
         path: str,
         body: bytes | Body | None,
         content_type: str,
+        more_headers: Mapping[str, str] | None = None,
     ) -> http.client.HTTPResponse:
-        headers = self._headers
+        headers = {**self._headers, **(more_headers or {})}
         if body is not None:
             headers = {**headers, "Content-Type": content_type, "Content-Length": str(len(body))}
         try:

@@ -21,6 +21,7 @@ from ..errors import (
     JobTimedOut,
     PromptLost,
     StoreUnavailable,
+    TargetRefused,
     WorkerError,
 )
 from ..ids import JobId
@@ -33,12 +34,14 @@ from .intake import Intake
 from .job import Job, JobError, Status
 from .measured import Live
 from .performance import category
+from .placement import LOCAL, Placement
 from .ports import Attempt, Capacity, Host, OutputSink, Seat
 from .result import failure
 from .running import RunningJob
 from .service import JobService
 from .spool import Spool
 from .store import JobStore
+from .turned_away import TurnedAway
 from .updates import Kind
 
 log = get_logger()
@@ -77,7 +80,7 @@ class Core(Protocol):
 
 
 class Dispatcher:
-    """One thread claims jobs as `capacity` allows, each job has a thread, and one more keeps their leases alive."""
+    """For one target: a thread claims its jobs as `capacity` allows, each job has one, and one keeps their leases."""
 
     def __init__(
         self,
@@ -93,6 +96,7 @@ class Dispatcher:
         heartbeat_s: float,
         poll_s: float = _POLL_S,
         archive: OutputSink | None = None,
+        target: str = LOCAL,
     ) -> None:
         self._store = store
         self._spool = spool
@@ -105,13 +109,16 @@ class Dispatcher:
         self._heartbeat_s = heartbeat_s
         self._poll_s = poll_s
         self._archive = archive
+        self._target = target
+        self._turned_away = TurnedAway()
+        self._has_seat = False
         self._work = threading.Event()
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._running: dict[JobId, RunningJob] = {}
         self._runs: set[threading.Thread] = set()
-        self._claims = threading.Thread(target=self._take_jobs, name="dispatcher", daemon=True)
-        self._pulse = threading.Thread(target=self._keep_leases, name="heartbeat", daemon=True)
+        self._claims = threading.Thread(target=self._take_jobs, name=f"dispatcher-{target}", daemon=True)
+        self._pulse = threading.Thread(target=self._keep_leases, name=f"heartbeat-{target}", daemon=True)
 
     def start(self) -> None:
         """Start the threads."""
@@ -129,6 +136,12 @@ class Dispatcher:
     def concurrency(self) -> int:
         """How many jobs it has in hand at most."""
         return self._capacity.most()
+
+    def room(self) -> int:
+        """How many more jobs it would begin now."""
+        if not (self._has_seat or self._capacity.available()):
+            return 0
+        return max(0, self._capacity.most() - self.running())
 
     def live(self) -> Mapping[JobId, Live]:
         """The runs of this process as they stand."""
@@ -176,13 +189,18 @@ class Dispatcher:
             seat = self._capacity.take(_LOOK_AGAIN_S)
             if seat is None:
                 continue
+            self._has_seat = True
             job = None
             try:
                 job = self._next()
             except WorkerError as error:
                 log.error("No job can be taken", error=error.message)
                 self._stopping.wait(_POLL_S)
+            except Exception:  # The thread's border: without it no job would ever be taken again.
+                log.exception("No job can be taken by a defect of the worker")
+                self._stopping.wait(_POLL_S)
             finally:
+                self._has_seat = False
                 if job is None:
                     seat.leave()
             if job is not None:
@@ -191,7 +209,9 @@ class Dispatcher:
     def _next(self) -> Job | None:
         # Cleared before the look, so that what comes after it is seen.
         self._work.clear()
-        job = None if self._stopping.is_set() else self._store.claim(self._worker)
+        if self._stopping.is_set():
+            return None
+        job = self._store.claim(self._worker, self._target, self._turned_away.labels())
         if job is None:
             self._work.wait(self._poll_s)
         return job
@@ -202,7 +222,25 @@ class Dispatcher:
         with self._lock:
             self._running[job.id] = running
             self._runs.add(thread)
-        thread.start()
+        try:
+            thread.start()
+        except RuntimeError as error:  # the machine gives no more threads
+            log.error("No thread for a job", job_id=job.id, error=str(error))
+            self._hand_back(job)
+            self._leave(job, thread, seat)
+
+    def _hand_back(self, job: Job) -> None:
+        """A job that was not begun. Should that fail as well, its lease runs out."""
+        try:
+            self._store.release(job.lease, tried=False, delay_s=_RETRY_DELAY_S)
+        except WorkerError as error:
+            log.warning("Job not handed back", job_id=job.id, error=error.message)
+
+    def _leave(self, job: Job, thread: threading.Thread, seat: Seat) -> None:
+        seat.leave()
+        with self._lock:
+            self._running.pop(job.id, None)
+            self._runs.discard(thread)
 
     def _run(self, job: Job, running: RunningJob, seat: Seat) -> None:
         try:
@@ -215,10 +253,7 @@ class Dispatcher:
             if not running.abandoned:
                 self._end(job, running, result)
         finally:
-            seat.leave()
-            with self._lock:
-                self._running.pop(job.id, None)
-                self._runs.discard(threading.current_thread())
+            self._leave(job, threading.current_thread(), seat)
 
     def _result(self, job: Job, running: RunningJob, seat: Seat) -> dict[str, Any]:
         request = self._intake.reopen(job.id)
@@ -227,7 +262,14 @@ class Dispatcher:
         content, held = request
         resume = Attempt(job.prompt_id, job.instance) if job.prompt_id and job.instance else None
         sink = self._spool.sink(job.id, job.attempt)
-        host = Host(inline=sink, archive=self._archive, held=held, resume=resume, seat=seat)
+        host = Host(
+            inline=sink,
+            archive=self._archive,
+            held=held,
+            resume=resume,
+            seat=seat,
+            placement=Placement(job.target, job.label),
+        )
         self._hub.publish(job.id, Kind.STARTED, {"attempt": job.attempts})
         return self._core(content, running.emit, running.token, None, host)
 
@@ -276,8 +318,18 @@ class Dispatcher:
     def _written(self, job: Job, running: RunningJob, result: Mapping[str, Any]) -> Job | None:
         error = _error_of(result)
         if error is not None and error.code == ComfyBusy.code and not running.token.is_set():
-            # Nothing was tried, so nothing counts.
-            return self._store.release(job.lease, tried=False, delay_s=_BUSY_DELAY_S, error=error)
+            # Nothing was tried, so nothing counts. Another worker may have what a label asks for: it need not wait.
+            if job.label is not None:
+                self._turned_away.note(job.label)
+            delay_s = _BUSY_DELAY_S if job.label is None else 0.0
+            return self._store.release(job.lease, tried=False, delay_s=delay_s, error=error)
+        if job.label is not None:
+            self._turned_away.forget(job.label)
+        if error is not None and error.code == TargetRefused.code and job.movable:
+            # Nobody has asked for this target: the job need not fail with it.
+            after = self._store.release(job.lease, tried=False, delay_s=_BUSY_DELAY_S, error=error)
+            self._store.redirect(job.id, LOCAL)
+            return after
         if error is not None and error.code in _AGAIN and not running.token.is_set():
             used = running.began and error.code in _SUSPECT
             if not (job.is_worn_out or (used and job.is_last_attempt)):
@@ -299,7 +351,10 @@ class Dispatcher:
             with self._lock:
                 jobs = list(self._running.values())
             for running in jobs:
-                running.beat(self._heartbeat_s)
+                try:
+                    running.beat(self._heartbeat_s)
+                except Exception:  # The thread's border: without it all the other jobs would lose their leases.
+                    log.exception("No heartbeat by a defect of the worker", job_id=running.job.id)
 
 
 def _error_of(result: Mapping[str, Any]) -> JobError | None:

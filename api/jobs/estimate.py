@@ -1,13 +1,14 @@
 """When jobs will be done: from what their like has taken, how far those that run are, and the line in front of them."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..ids import InstanceName, JobId
 from .durations import Durations, Expectation
 from .job import Job, Status
 from .measured import Live, Phase
+from .placement import LOCAL
 
 # The line is gone through at most so often, and never for more than a small share of the time.
 _LOOK_EVERY_S = 0.5
@@ -21,10 +22,13 @@ _TRUST, _TRUST_UNPACED = 3.0, 1.0
 _ALIKE, _ALIKE_UNPACED = 1.5, 2.5
 # Progress below it says nothing about the pace.
 _TELLING_SHARE = 0.05
+_NEVER = float("inf")
 # A run this much over its time without news of progress may be stuck: nobody knows how long it will take.
 _OVERDUE = 3.0
 
 OfJob = Mapping[JobId, float]
+# What executes a target's jobs, by name, each with its label.
+Slots = Mapping[InstanceName, str]
 
 
 def remaining_execution_s(live: Live, expected: Expectation | None) -> float | None:
@@ -71,11 +75,12 @@ def _share_of_time(progress: float, pace: Sequence[float] | None) -> float | Non
 
 @dataclass(frozen=True, slots=True)
 class _Outlook:
-    """Seconds until jobs are done, as seen at `at`; those missing are anybody's guess."""
+    """Seconds until jobs are done, and until waiting ones begin, as seen at `at`; those missing are anybody's guess."""
 
     at: float
     good_for_s: float
     left_s: OfJob = field(default_factory=dict)
+    wait_s: OfJob = field(default_factory=dict)
 
     def is_good_for(self, job_id: JobId, now: float) -> bool:
         """Whether it need not be made anew. A job it does not know may have come since."""
@@ -86,7 +91,7 @@ class _Outlook:
 class Estimates:
     """Safe to share between threads. `running` and `upcoming` are those of all workers, `live` the runs of this one.
 
-    `slots` names the ComfyUIs that execute jobs now; without any there is no telling.
+    `slots` names, by target, what executes jobs now; without any there is no telling.
     """
 
     def __init__(
@@ -96,7 +101,7 @@ class Estimates:
         running: Callable[[], Sequence[Job]],
         upcoming: Callable[[], Sequence[Job]],
         live: Callable[[], Mapping[JobId, Live]],
-        slots: Callable[[], Sequence[InstanceName]],
+        slots: Callable[[], Mapping[str, Slots]],
         clock: Callable[[], float],
     ) -> None:
         self._durations = durations
@@ -120,32 +125,54 @@ class Estimates:
         live = self._live().get(job.id)
         if live and live.phase is not Phase.BEFORE:
             return self._left_s(job, live)
-        with self._lock:
-            outlook = self._outlook
-            if outlook is None or not outlook.is_good_for(job.id, self._clock()):
-                outlook = self._outlook = self._look()
+        outlook = self._outlook_for(job.id)
         left_s = outlook.left_s.get(job.id)
         return None if left_s is None else max(left_s - (self._clock() - outlook.at), 0.0)
 
+    def wait_s(self, job: Job) -> float | None:
+        """Seconds until the waiting job begins to execute; None when there is no telling."""
+        outlook = self._outlook_for(job.id)
+        wait_s = outlook.wait_s.get(job.id)
+        return None if wait_s is None else max(wait_s - (self._clock() - outlook.at), 0.0)
+
+    def _outlook_for(self, job_id: JobId) -> _Outlook:
+        with self._lock:
+            outlook = self._outlook
+            if outlook is None or not outlook.is_good_for(job_id, self._clock()):
+                outlook = self._outlook = self._look()
+        return outlook
+
     def _look(self) -> _Outlook:
         began = self._clock()
-        slots = dict.fromkeys(self._slots(), 0.0)
-        left_s: dict[JobId, float] = {}
-        live = self._live()
+        live, slots = self._live(), self._slots()
         # Those that execute come first: the others in the same ComfyUI wait for them.
         active = sorted(self._running(), key=lambda job: (not _executes(job, live), job.started_at or 0.0))
-        for job in active:
-            if job.instance and job.instance not in slots and job.id not in live:
-                slots[job.instance] = 0.0  # of another worker
-        if slots:
-            gaps_s = {name: self._durations.gap_s(name) for name in slots}
-            for job in active:
-                _place(job, slots, gaps_s, self._whole_s(job, live.get(job.id)), left_s)
-            for job in self._upcoming():
-                if not _place(job, slots, gaps_s, self._whole_s(job, None), left_s):
-                    break
+        waiting = self._upcoming()
+        left_s: dict[JobId, float] = {}
+        wait_s: dict[JobId, float] = {}
+        for target in dict.fromkeys(job.target for job in (*active, *waiting)):
+            line = _Line(slots.get(target, {}), left_s, wait_s)
+            self._fill(
+                line,
+                [job for job in active if job.target == target],
+                [job for job in waiting if job.target == target],
+                live,
+            )
         now = self._clock()
-        return _Outlook(now, max(_LOOK_EVERY_S, (now - began) / _COST_SHARE), left_s)
+        return _Outlook(now, max(_LOOK_EVERY_S, (now - began) / _COST_SHARE), left_s, wait_s)
+
+    def _fill(self, line: "_Line", active: Sequence[Job], waiting: Sequence[Job], live: Mapping[JobId, Live]) -> None:
+        """Put the jobs of one target into its slots."""
+        for job in active:
+            if job.target == LOCAL and job.instance and job.id not in live:
+                line.add(job.instance)  # of another worker
+        line.gaps_s = {name: self._durations.gap_s(name) for name in line.busy_s}
+        for job in active:
+            line.put(job, self._whole_s(job, live.get(job.id)))
+        for job in waiting:
+            line.put(job, self._whole_s(job, None))
+            if line.is_lost:
+                break
 
     def _left_s(self, job: Job, live: Live) -> float | None:
         whole = self._whole_s(job, live)
@@ -153,7 +180,8 @@ class Estimates:
 
     def _whole_s(self, job: Job, live: Live | None) -> tuple[float, float] | None:
         """(seconds it will keep its ComfyUI busy, seconds from then on); None when there is no telling."""
-        expected = self._durations.expected(job.shape, job.workflow_name, job.instance)
+        instance = job.instance if job.target == LOCAL else InstanceName(job.target)
+        expected = self._durations.expected(job.shape, job.workflow_name, instance)
         if live is None and job.status is not Status.QUEUED and job.progress > 0:
             live = self._seen_elsewhere(job)
         if live is not None and live.phase is Phase.AFTER:
@@ -175,20 +203,40 @@ def _executes(job: Job, live: Mapping[JobId, Live]) -> bool:
     return job.progress > 0
 
 
-def _place(
-    job: Job,
-    slots: dict[InstanceName, float],
-    gaps_s: Mapping[InstanceName, float],
-    takes_s: tuple[float, float] | None,
-    left_s: dict[JobId, float],
-) -> bool:
-    """Put the job into the slot it is in, or that is free first. False: from here on there is no telling."""
-    slot = job.instance if job.instance in slots and job.status is not Status.QUEUED else None
-    slot = slot or min(slots, key=lambda name: slots[name])
-    if takes_s is None or slots[slot] == float("inf"):
-        slots[slot] = float("inf")
-        return min(slots.values()) < float("inf")
-    busy_s, tail_s = takes_s
-    slots[slot] += busy_s + (gaps_s[slot] if slots[slot] else 0.0)
-    left_s[job.id] = slots[slot] + tail_s
-    return True
+class _Line:
+    """One target's slots, with the seconds after which each is free; those of which there is no telling never are."""
+
+    def __init__(self, slots: Slots, left_s: dict[JobId, float], wait_s: dict[JobId, float]) -> None:
+        self.busy_s = dict.fromkeys(slots, 0.0)
+        self.gaps_s: Mapping[InstanceName, float] = {}
+        self._labels = {name: {name.lower(), label.lower()} for name, label in slots.items()}
+        self._left_s = left_s
+        self._wait_s = wait_s
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether there is no telling of any job that comes now."""
+        return min(self.busy_s.values(), default=_NEVER) == _NEVER
+
+    def add(self, slot: InstanceName) -> None:
+        """One more, unless it is there."""
+        self.busy_s.setdefault(slot, 0.0)
+
+    def put(self, job: Job, takes_s: tuple[float, float] | None) -> None:
+        """Into the slot it is in, or into that of its label that is free first."""
+        slot = job.instance if job.instance in self.busy_s and job.status is not Status.QUEUED else None
+        slot = slot or min(self._open_to(job), key=lambda name: self.busy_s[name], default=None)
+        if slot is None:
+            return
+        if takes_s is None or self.busy_s[slot] == _NEVER:
+            self.busy_s[slot] = _NEVER
+            return
+        busy_s, tail_s = takes_s
+        begins_s = self.busy_s[slot] + (self.gaps_s[slot] if self.busy_s[slot] else 0.0)
+        if job.status is Status.QUEUED:
+            self._wait_s[job.id] = begins_s
+        self.busy_s[slot] = begins_s + busy_s
+        self._left_s[job.id] = self.busy_s[slot] + tail_s
+
+    def _open_to(self, job: Job) -> Iterable[InstanceName]:
+        return (name for name in self.busy_s if job.label is None or job.label in self._labels.get(name, ()))

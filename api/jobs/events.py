@@ -71,6 +71,13 @@ class OutputProduced:
 
 
 @dataclass(frozen=True, slots=True)
+class SocketChanged:
+    """Whether ComfyUI tells by itself from here on; if not it is asked, and progress comes late or not at all."""
+
+    connected: bool
+
+
+@dataclass(frozen=True, slots=True)
 class StageFinished:
     """One of the job's stages (`wait`, `upload`, `execute`, `download`, `deliver`) took `seconds`."""
 
@@ -87,6 +94,7 @@ JobEvent = (
     | ProgressMade
     | PreviewMade
     | OutputProduced
+    | SocketChanged
     | StageFinished
 )
 Emit = Callable[[JobEvent], None]

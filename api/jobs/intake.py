@@ -17,7 +17,7 @@ from .spool import Spool
 UPLOAD = "upload:"
 _HELD = "held:"
 # Where callers put keys of their own: in the input, and beside it.
-_SECRET_INPUTS = ("comfy_org_api_key", "api_key_comfy_org", "s3")
+_SECRET_INPUTS = ("comfy_org_api_key", "api_key_comfy_org", "s3", "report")
 _SECRET_ENVELOPE = ("s3Config",)
 
 KeepInline = Callable[[ImageSpec, Path], bool]

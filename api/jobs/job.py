@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import Detail, WorkerError
 from ..ids import InstanceName, JobId, PromptId
+from .placement import LOCAL
 
 
 class Status(StrEnum):
@@ -151,6 +152,11 @@ class Job:
     result_path: str | None = None
     # `<hash of the workflow's structure>:<amount of work>`: jobs of one shape take alike long.
     shape: str | None = None
+    # Where it runs, and the label of the ComfyUIs there that it may run on (`labels` are the caller's own).
+    target: str = LOCAL
+    label: str | None = None
+    # Whether it may go to another target while it waits: nobody has asked for this one.
+    movable: bool = False
 
     @property
     def lease(self) -> Lease:
@@ -178,4 +184,5 @@ class Job:
         """The fields a log line about this job carries."""
         context: dict[str, Any] = {"job_id": self.id, "status": self.status.value, "attempt": self.attempts}
         context |= {"worker": self.worker, "prompt_id": self.prompt_id, "instance": self.instance}
+        context |= {"target": None if self.target == LOCAL else self.target, "label": self.label}
         return {name: value for name, value in context.items() if value is not None}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import errors as tree
+from ..deploy_errors import DeployError
 from ..errors import WorkerError
 from .ends import ALL_TIME, EXECUTE, FAILURES, HOUR_S, TIMES, Ends, Series
 from .histogram import Histogram
@@ -20,6 +21,7 @@ _CATEGORIES: Mapping[type[WorkerError], str] = {
     tree.ExecutionInterrupted: "interrupted",
     tree.JobTimedOut: "timeout",
     tree.ComfyError: "comfyui",
+    DeployError: "comfyui",
     tree.DeliveryFailed: "delivery",
     tree.WorkerError: "worker",
 }

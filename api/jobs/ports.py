@@ -8,8 +8,9 @@ from typing import Any, Protocol
 from ..errors import Detail, WorkerError
 from ..ids import InstanceName, JobId, PromptId
 from .cancel import CancelToken
-from .events import Emit
-from .request import S3Config
+from .events import Emit, JobEvent
+from .placement import Placement
+from .request import DeploymentSpec, S3Config
 
 Workflow = Mapping[str, Mapping[str, Any]]
 
@@ -57,7 +58,8 @@ class Capacity(Protocol):
 class RunRequest:
     """What a target needs to run one job. The workflow is checked but still carries the caller's names.
 
-    `folder` is the job's own, below ComfyUI's input and output folders.
+    `folder` is the job's own, below ComfyUI's input and output folders; `label` that of the ComfyUIs it may run on.
+    With a `deployment` the workflow is empty.
     """
 
     job_id: JobId
@@ -73,6 +75,8 @@ class RunRequest:
     timeout_s: float | None = None
     resume: Attempt | None = None
     seat: Seat | None = None
+    label: str | None = None
+    deployment: DeploymentSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +121,21 @@ class RunOutcome:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Report(Protocol):
+    """Tells somebody beside the caller how a job goes."""
+
+    def told(self, event: JobEvent) -> None:
+        """An event of the job."""
+
+    def outputs(self, outcome: RunOutcome) -> None:
+        """What it has made, while it is on local disk. Raises DeliveryFailed."""
+
+    def ended(self, result: Mapping[str, Any]) -> None:
+        """How it ended."""
+
+
 class Target(Protocol):
     """Something that runs prompts: a pool of ComfyUIs, a remote endpoint."""
-
-    def available(self) -> bool:
-        """Whether a job given now would start without waiting for capacity."""
 
     def run(self, request: RunRequest, workdir: Path, emit: Emit, cancel: CancelToken) -> RunOutcome:
         """Run one job; outputs are fetched into `workdir`. Raises WorkerError when nothing was produced."""
@@ -167,7 +181,8 @@ class Host:
 
     `inline` takes the place of the sink that puts base64 into the result, `held` are the local files behind sources
     only the host can have written, and `resume` is the prompt an earlier worker submitted. `archive` gets a copy of
-    every output, wherever else it goes. `seat` is the room it has taken for the job.
+    every output, wherever else it goes. `seat` is the room it has taken for the job, `placement` where the job was
+    decided to run; without one the job's own words decide.
     """
 
     inline: OutputSink | None = None
@@ -175,6 +190,7 @@ class Host:
     held: Mapping[str, Path] = field(default_factory=dict)
     resume: Attempt | None = None
     seat: Seat | None = None
+    placement: Placement | None = None
 
 
 class S3SinkFactory(Protocol):

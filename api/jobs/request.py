@@ -15,13 +15,13 @@ from .quoting import kind_of, listed
 from .request_fields import EnvelopeFields, ImageFields, InputFields, S3Fields
 from .request_findings import findings, invalid, too_large
 
-__all__ = ["ImageSpec", "JobRequest", "Limits", "OutputOptions", "S3Config", "parse"]
+__all__ = ["DeploymentSpec", "ImageSpec", "JobRequest", "Limits", "OutputOptions", "ReportSpec", "S3Config", "parse"]
 
 # Base64 is a third longer than its content, line breaks make it a little more.
 _TEXT_PER_BYTE = 1.4
 _MAX_OVERRIDES = 500
 _MAX_OVERRIDE_KEY = 300
-_ENVELOPE = ("id", "policy", "s3Config")
+_ENVELOPE = ("id", "policy", "s3Config", "traceparent")
 _Fields = TypeVar("_Fields", EnvelopeFields, InputFields)
 
 
@@ -71,10 +71,40 @@ class S3Config:
 
 
 @dataclass(frozen=True, slots=True)
+class DeploymentSpec:
+    """What ComfyUI Deploy is to run; one of the first four is given. `gpu` is its word for one."""
+
+    deployment_id: str = ""
+    workflow_id: str = ""
+    workflow_version_id: str = ""
+    name: str = ""
+    inputs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    machine_id: str = ""
+    gpu: str = ""
+
+    @property
+    def wanted(self) -> str:
+        """Whichever is given."""
+        return self.deployment_id or self.workflow_id or self.workflow_version_id or self.name
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSpec:
+    """Where ComfyUI Deploy is told of its run `run_id`, which this worker does as its machine."""
+
+    run_id: str
+    status_url: str = field(repr=False)
+    upload_url: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    gpu_event_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class JobRequest:
     """A job whose fields are sound. Its workflow is still raw: the graph and the files are checked next.
 
-    `remarks` are findings that hinder nothing and belong into the result.
+    `gpu` and `machine_id` are the place it asks for, `gpu` in small letters. With a `deployment` the workflow is
+    empty. `remarks` are findings that hinder nothing and belong into the result.
     """
 
     job_id: JobId
@@ -90,6 +120,11 @@ class JobRequest:
     receipt: bool = False
     timings: bool = False
     previews: bool = False
+    gpu: str | None = None
+    traceparent: str | None = None
+    machine_id: str | None = None
+    deployment: DeploymentSpec | None = None
+    report: ReportSpec | None = None
     remarks: tuple[Detail, ...] = ()
 
 
@@ -105,7 +140,8 @@ def parse(job: object, limits: Limits) -> JobRequest:
     _check_size(raw, limits)
     details: list[Detail] = []
     envelope = _validated(EnvelopeFields, {key: job[key] for key in _ENVELOPE if _given(job.get(key))}, details)
-    fields = _validated(InputFields, raw, details)
+    is_deployment = _given(raw.get("deployment"))
+    fields = _validated(InputFields, {**raw, "workflow": {}} if is_deployment else raw, details)
     if fields is not None and _unwieldy(fields.overrides):
         message = f"overrides takes {_MAX_OVERRIDES} keys of {_MAX_OVERRIDE_KEY} characters at most."
         details.append(Detail(field="overrides", code="too_large", message=message))
@@ -124,7 +160,10 @@ def _input_of(job: dict[Any, Any], limits: Limits) -> dict[Any, Any]:
     if not isinstance(raw, dict):
         hint = ' Put the fields of the job under "input".' if "workflow" in job or "prompt" in job else ""
         raise invalid("input", "wrong_type", f"input must be an object, not {kind_of(raw)}.{hint}")
-    if not ("workflow" in raw or "prompt" in raw):
+    has_workflow = any(_given(raw.get(name)) for name in ("workflow", "prompt"))
+    if has_workflow and _given(raw.get("deployment")):
+        raise invalid("deployment", "not_alone", "input has a workflow and a deployment: leave one of them out.")
+    if not ("workflow" in raw or "prompt" in raw or "deployment" in raw):
         _explain_missing_workflow(raw)
     return raw
 
@@ -210,6 +249,11 @@ def _request(envelope: EnvelopeFields, fields: InputFields, remarks: tuple[Detai
         receipt=fields.receipt,
         timings=fields.timings,
         previews=fields.previews,
+        gpu=fields.gpu or None,
+        traceparent=envelope.traceparent or fields.traceparent or None,
+        machine_id=fields.machine_id or None,
+        deployment=DeploymentSpec(**fields.deployment.model_dump()) if fields.deployment else None,
+        report=ReportSpec(**fields.report.model_dump()) if fields.report else None,
         remarks=remarks,
     )
 

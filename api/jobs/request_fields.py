@@ -73,6 +73,7 @@ JobIdText = Annotated[str, Field(max_length=256), BeforeValidator(_job_id)]
 FileName = Annotated[str, AfterValidator(_file_name)]
 OutputFormat = Annotated[Literal["png", "jpeg", "webp"], BeforeValidator(_format_name)]
 Choice = BeforeValidator(_lower)
+Known = Annotated[Sound, Field(max_length=200)]
 
 
 class Fields(BaseModel):
@@ -134,6 +135,47 @@ class EnvelopeFields(Fields):
     id: JobIdText = ""
     policy: PolicyFields = PolicyFields()
     s3: S3Fields | None = Field(None, validation_alias="s3Config")
+    traceparent: Known = ""
+
+
+class DeploymentFields(Fields):
+    """What ComfyUI Deploy is to run: a deployment, or a workflow by id, by one of its versions or by name."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"name": "text2img", "inputs": {"prompt": "a cat"}}})
+    deployment_id: Known = ""
+    workflow_id: Known = ""
+    workflow_version_id: Known = ""
+    name: Known = ""
+    inputs: dict[str, Any] = {}
+    machine_id: Known = ""
+    # A GPU in its words, such as T4 or A10G.
+    gpu: Known = ""
+
+    @model_validator(mode="after")
+    def _names_one(self) -> "DeploymentFields":
+        if sum(map(bool, (self.deployment_id, self.workflow_id, self.workflow_version_id, self.name))) != 1:
+            reason = "needs one of deployment_id, workflow_id, workflow_version_id and name"
+            raise PydanticCustomError("one_of", "{reason}", {"reason": reason})
+        return self
+
+
+class ReportFields(Fields):
+    """Where ComfyUI Deploy is told of a run that it has this worker do, as its machine."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "run_id": "36dd538d-c13b-437b-94e1-c2efa3d87543",
+                "status_url": "https://api.comfydeploy.com/api/update-run",
+                "upload_url": "https://api.comfydeploy.com/api/file-upload",
+            }
+        }
+    )
+    run_id: Annotated[Text, Field(max_length=200)]
+    status_url: Annotated[Text, Field(max_length=2048)]
+    upload_url: Annotated[Sound, Field(max_length=2048)] = ""
+    token: Annotated[Sound, Field(max_length=8192)] = ""
+    gpu_event_id: Annotated[Sound, Field(max_length=200)] | None = None
 
 
 class InputFields(Fields):
@@ -169,3 +211,13 @@ class InputFields(Fields):
     receipt: bool = False
     timings: bool = False
     previews: bool = False
+    # A target, or the label of a ComfyUI: which there are changes while the worker runs.
+    # W3C's, of the span this job belongs to; one that is none is left aside.
+    traceparent: Known = ""
+    gpu: Annotated[Sound, Field(max_length=100), Choice] = ""
+    # The same, where the rules of routing let it be said: a machine of ComfyUI Deploy, or the name of a ComfyUI.
+    machine_id: Annotated[Sound, Field(max_length=100)] = ""
+    # Runs there instead of a workflow here.
+    deployment: DeploymentFields | None = None
+    # What a run of ComfyUI Deploy brings along when this worker is its machine.
+    report: ReportFields | None = None

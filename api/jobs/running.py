@@ -13,6 +13,9 @@ from .measured import Measured
 from .store import JobStore, Progress
 from .updates import told
 
+# What a database takes for a number; a node that counts further counts something else.
+_MOST_STEPS = 2**31 - 1
+
 log = get_logger()
 
 
@@ -83,7 +86,7 @@ class RunningJob:
             match event:
                 case NodeStarted(node_id=node_id):
                     self._progress = now._replace(node=node_id, step=None, steps=None)
-                case StepReached(step=step, steps=steps):
+                case StepReached(step=step, steps=steps) if max(step, steps) <= _MOST_STEPS:
                     self._progress = now._replace(step=step, steps=steps)
                 case ProgressMade(percent=percent):
                     self._progress = now._replace(progress=round(percent / 100, 4))

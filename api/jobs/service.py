@@ -25,12 +25,14 @@ from .ends import Run
 from .hub import EventHub
 from .intake import Intake
 from .job import TERMINAL, Job, JobError, Status
+from .placement import Arrival, Placement, Places
 from .request import JobRequest
 from .results import OutputRef, Results
 from .spool import Spool
 from .store import Added, Admission, Cursor, Idempotency, JobFilter, JobStore, Page, Place
 from .submission import Accepted, Submission, checked_ttl_s, in_words_of
 from .updates import Kind
+from .why import what_became_of
 
 log = get_logger()
 
@@ -39,6 +41,7 @@ _RETRY_AFTER_S = 5
 _PURGED_AT_ONCE = 500
 # Another process may end the job without telling this one.
 _LOOK_AGAIN_S = 1.0
+_ANYWHERE = Places()
 STUCK = JobError("STUCK", "The job ran without a sign of life for longer than allowed.", retryable=True)
 
 
@@ -56,12 +59,13 @@ class JobService:
         sealer: Sealer,
         check: Callable[[Mapping[str, Any]], JobRequest],
         check_webhook: Callable[[str], None],
-        waits_for: Callable[[], str | None],
+        waits_for: Callable[[Job], str | None],
         shape_of: Callable[[JobRequest], str | None] = lambda _request: None,
         clock: Callable[[], float] = time.time,
         max_queued: int | None = None,
         max_attempts: int = 3,
         expand: Callable[[Submission], Submission] = lambda submission: submission,
+        place: Callable[[Arrival], Placement] = lambda arrival: _ANYWHERE.of(arrival.request),
     ) -> None:
         self._store = store
         self._spool = spool
@@ -77,6 +81,7 @@ class JobService:
         self._max_queued = max_queued
         self._max_attempts = max_attempts
         self._expand = expand
+        self._place = place
         self._on_cancel: list[Callable[[JobId], None]] = []
         self._on_end: list[Callable[[Job, Run | None], None]] = []
         self._announcing = threading.Lock()
@@ -146,11 +151,11 @@ class JobService:
         return self._store.list(wanted, limit, after)
 
     def upcoming(self, limit: int = 100) -> Sequence[Job]:
-        """The waiting jobs in the order in which they will run."""
+        """The waiting jobs in the order in which they will run; each target has a line of its own."""
         return self._store.upcoming(limit)
 
     def position(self, job_id: JobId) -> int | None:
-        """How many jobs wait before this one; None when it does not wait."""
+        """How many jobs of the same target wait before this one; None when it does not wait."""
         return self._store.position(job_id)
 
     def counts(self) -> Mapping[Status, int]:
@@ -245,15 +250,15 @@ class JobService:
         self.get(job_id)
         moved = self._store.move(job_id, place, before)
         if moved is None:
-            other = f" or {before}" if before else ""
-            raise JobNotReady(f"The job {job_id}{other} does not wait in line.")
+            other = f", or {before} not in the same line" if before else ""
+            raise JobNotReady(f"The job {job_id} does not wait in line{other}.")
         return moved
 
     def why(self, job_id: JobId) -> str:
         """In one sentence, what the job waits for, or what became of it. Raises JobNotFound."""
         job = self.get(job_id)
         if job.status is not Status.QUEUED:
-            return _what_became_of(job)
+            return what_became_of(job)
         if self._store.paused():
             return "The queue is paused; the job starts after POST /queue/resume."
         if job.error and job.error.code == ComfyBusy.code:
@@ -261,10 +266,18 @@ class JobService:
         if job.available_at > self._clock():
             reason = f" ({job.error.message})" if job.error else ""
             return f"Its last run was lost{reason}; it runs again in {job.available_at - self._clock():.0f} s."
-        if obstacle := self._waits_for():
+        if obstacle := self._waits_for(job):
             return obstacle
         ahead = self._store.position(job_id) or 0
         return f"{ahead} {'job is' if ahead == 1 else 'jobs are'} ahead of it." if ahead else "It is next in line."
+
+    def request(self, job_id: JobId) -> dict[str, Any]:
+        """The input the job was submitted with, without secrets and files' contents. Raises JobNotFound."""
+        self.get(job_id)
+        shown = self._intake.shown(job_id)
+        if shown is None:
+            raise JobNotFound(f"The request of the job {job_id} is no longer kept.")
+        return shown
 
     def result(self, job: Job, link: Callable[[OutputRef], str] | None = None) -> dict[str, Any] | None:
         """The job's result dict with base64, or with what `link` makes of each output; None when there is none."""
@@ -324,8 +337,10 @@ class JobService:
     def _new_job(self, submission: Submission, request: JobRequest) -> Job:
         now = self._clock()
         ttl_s = checked_ttl_s(submission.ttl_s)
+        job_id = JobId(f"{submission.id_prefix}{uuid.uuid4()}")
+        placement = self._place(Arrival(job_id, request, submission.workflow_name, submission.is_operator))
         return Job(
-            id=JobId(f"{submission.id_prefix}{uuid.uuid4()}"),
+            id=job_id,
             created_at=now,
             available_at=now,
             priority=submission.priority,
@@ -337,6 +352,9 @@ class JobService:
             workflow_name=submission.workflow_name,
             labels=submission.labels,
             shape=self._shape_of(request),
+            target=placement.target,
+            label=placement.label,
+            movable=placement.is_movable,
         )
 
     def _idempotency(self, submission: Submission) -> Idempotency | None:
@@ -370,17 +388,3 @@ class JobService:
 
 def _not_found(job_id: JobId) -> JobNotFound:
     return JobNotFound(f"There is no job {job_id[:100]}; it never was, or its record has been cleaned up.")
-
-
-def _what_became_of(job: Job) -> str:
-    match job.status:
-        case Status.RUNNING:
-            node = f" at node {job.node}" if job.node else ""
-            return f"It does not wait: it is running{node}, {job.progress:.0%} done."
-        case Status.CANCELING:
-            return "It was cancelled while it ran and stops as soon as its node lets it."
-        case Status.SUCCEEDED:
-            return "It does not wait: it has succeeded."
-        case _:
-            reason = f": {job.error.message}" if job.error else "."
-            return f"It does not wait: it is {job.status.value.replace('_', ' ')}{reason}"

@@ -51,11 +51,16 @@ class Spool:
 
         StoreUnavailable when the folder is gone.
         """
+        self.check_room_in(self._root, wanted_bytes)
+
+    def check_room_in(self, folder: Path, wanted_bytes: int = 0) -> None:
+        """The same of another folder, which may be on another disk."""
         try:
-            free_bytes = self.free_bytes()
+            free_bytes = shutil.disk_usage(folder).free
         except OSError as error:
+            of = "of the jobs' files" if folder == self._root else folder.name
             raise StoreUnavailable(
-                f"The folder of the jobs' files cannot be used ({error.strerror}): bring it back or restart the worker."
+                f"The folder {of} cannot be used ({error.strerror}): bring it back or restart the worker."
             ) from error
         if free_bytes - wanted_bytes < self._min_free_bytes:
             raise StorageFull(

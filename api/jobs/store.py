@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 
 from ..ids import InstanceName, JobId, PromptId
 from .job import Job, JobError, Lease, Status
+from .placement import LOCAL
 
 
 class Idempotency(NamedTuple):
@@ -75,6 +76,7 @@ class JobFilter:
     unnamed: bool = False
     since: float | None = None
     until: float | None = None
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,17 +111,26 @@ class JobStore(Protocol):
     def list(self, wanted: JobFilter, limit: int, after: Cursor | None = None) -> Page:
         """Jobs newest first. Following the cursors skips and repeats nothing while new jobs arrive."""
 
-    def upcoming(self, limit: int) -> Sequence[Job]:
-        """The waiting jobs in the order in which they will be claimed."""
+    def upcoming(self, limit: int, target: str | None = None) -> Sequence[Job]:
+        """The waiting jobs, all or those of one target, in the order in which each target's are claimed."""
 
     def position(self, job_id: JobId) -> int | None:
-        """How many jobs wait before this one; None when it does not wait."""
+        """How many jobs of the same target wait before this one; None when it does not wait."""
 
     def counts(self) -> Mapping[Status, int]:
         """How many jobs there are in each state. Costs the same however many have ended."""
 
-    def claim(self, worker: str) -> Job | None:
-        """Take the next job: running from here on, with a new lease. None when nothing waits or all is paused."""
+    def claim(self, worker: str, target: str = LOCAL, besides: Collection[str] = ()) -> Job | None:
+        """Take the target's next job: running from here on, with a new lease. None: nothing waits, or all is paused.
+
+        Jobs whose label is one of `besides` are passed over.
+        """
+
+    def redirect(self, job_id: JobId, target: str, *, movable: bool = False) -> Job | None:
+        """Have a waiting job run elsewhere, as one that was never run. None when it does not wait or may not be moved.
+
+        `movable`: whether it may be moved again.
+        """
 
     def heartbeat(self, lease: Lease, progress: Progress | None = None) -> Job | None:
         """Say that the worker lives. None: the lease is void, stop; look at `cancel_requested` in the answer."""
@@ -176,7 +187,10 @@ class JobStore(Protocol):
         """End waiting jobs whose time to wait is over, and forget idempotency keys whose time is over."""
 
     def move(self, job_id: JobId, place: Place = Place.FIRST, before: JobId | None = None) -> Job | None:
-        """Change a waiting job's place in line, whatever its priority. None when it, or `before`, does not wait."""
+        """Change a waiting job's place in its target's line, whatever its priority.
+
+        None when it does not wait, or `before` does not wait in the same line.
+        """
 
     def pause(self) -> None:
         """Claim nothing more, in no process; running jobs go on."""

@@ -16,7 +16,8 @@ _MOST_TTL_S = 30 * 24 * 3600.0
 class Submission:
     """`job` is what the JobHandler takes: `{"input": {…}, "policy"?, "s3Config"?}`, without an id.
 
-    `dialect` names the surface whose words describe the job, `caller` whoever holds the key it came with.
+    `dialect` names the surface whose words describe the job, `caller` whoever holds the key it came with;
+    `is_operator`: that key opens everything.
     `waits`: the answer is to be the result, so a known Idempotency-Key has no answer while its job runs.
     `files` are open files by the sources that stand for them in the job's images; they stay the caller's.
     `places` are the caller's words for places of the job that errors may name.
@@ -25,6 +26,7 @@ class Submission:
     job: Mapping[str, Any] = field(repr=False)
     dialect: str
     caller: str = "anonymous"
+    is_operator: bool = False
     priority: Priority = Priority.NORMAL
     webhook: str | None = field(default=None, repr=False)
     ttl_s: float | None = None

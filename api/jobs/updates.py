@@ -6,7 +6,24 @@ from enum import StrEnum
 from typing import Any
 
 from ..ids import JobId
-from .events import JobEvent, NodeStarted, OutputProduced, PreviewMade, ProgressMade, PromptQueued, StepReached
+from .events import (
+    JobEvent,
+    NodeStarted,
+    OutputProduced,
+    PreviewMade,
+    ProgressMade,
+    PromptQueued,
+    SocketChanged,
+    StepReached,
+)
+
+_SOCKET = {
+    False: {
+        "code": "SOCKET_LOST",
+        "message": "The socket to ComfyUI is lost: until it is back, ComfyUI is asked now and then how far the job is.",
+    },
+    True: {"code": "SOCKET_RESTORED", "message": "The socket to ComfyUI is back."},
+}
 
 
 class Kind(StrEnum):
@@ -17,6 +34,7 @@ class Kind(StrEnum):
     PROGRESS = "progress"
     PREVIEW = "preview"
     OUTPUT = "output"
+    WARNING = "warning"
     FINISHED = "finished"
 
 
@@ -55,5 +73,7 @@ def told(event: JobEvent) -> tuple[Kind, dict[str, Any]] | None:
             return Kind.PREVIEW, {"preview": Preview(node_id, mime_type, image)}
         case OutputProduced(node_id=node_id, filename=filename):
             return Kind.OUTPUT, {"node_id": node_id, "filename": filename}
+        case SocketChanged(connected=connected):
+            return Kind.WARNING, dict(_SOCKET[connected])
         case _:
             return None

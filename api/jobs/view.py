@@ -81,6 +81,8 @@ class View:
             case Kind.OUTPUT:
                 self._outputs.append(dict(update.data))
                 return self._frame(Kind.OUTPUT, update.data, update.at)
+            case Kind.WARNING:
+                return self._frame(Kind.WARNING, update.data, update.at)
             case _:
                 return self._ended(Status(update.data["status"]), update.data.get("error"), update.at)
 

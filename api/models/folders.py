@@ -28,8 +28,8 @@ _FOLDERS: Mapping[str, tuple[str, ...]] = {
     },
 }
 _TYPES = {folder: name for name, folders in _FOLDERS.items() for folder in folders}
-# Settings of ComfyUI's, not models.
-_NO_MODELS = {"configs"}
+# Settings and code of ComfyUI's, not models.
+_NO_MODELS = {"configs", "custom_nodes"}
 PICKLES = frozenset({".bin", ".ckpt", ".pt", ".pth", ".pkl"})
 SAFE = frozenset({".gguf", ".onnx", ".safetensors", ".sft"})
 _SUFFIXES = SAFE | PICKLES | {".pt2"}
@@ -84,6 +84,10 @@ class ModelFolders:
         # One that is there comes before one that would have to be made.
         return sorted(places, key=lambda path: not path.is_dir())
 
+    def has(self, model_type: str) -> bool:
+        """Whether there is a folder of the type here."""
+        return any(root.is_dir() for root in self.roots(model_type))
+
     def watched(self) -> list[Path]:
         """The folders to be told of changes in, of those that there are."""
         return [path for path in (*self._bases, *self._own.values()) if path.is_dir()]
@@ -107,13 +111,19 @@ class ModelFolders:
             names: set[str] = set()
             for root in self.roots(model_type):
                 # The same name in a later folder is not what ComfyUI would load.
-                files = [file for file in files_below(root, _is_model) if file.name not in names]
+                files = [file for file in files_below(root, is_model) if file.name not in names]
                 names |= {file.name for file in files}
                 found += [Model(model_type, file) for file in files]
         return found
 
 
-def _is_model(name: str) -> bool:
+def type_in(folder: str) -> str | None:
+    """The type of the models in a folder of ComfyUI's by its name; None for one without models."""
+    return None if folder in _NO_MODELS else _TYPES.get(folder, folder)
+
+
+def is_model(name: str) -> bool:
+    """Whether a file of that name is taken for a model."""
     return PurePosixPath(name).suffix.lower() in _SUFFIXES
 
 

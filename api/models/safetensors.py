@@ -1,4 +1,4 @@
-"""Whether a file is whole safetensors: the header's own arithmetic has to come out. Reads no tensor."""
+"""The header of a safetensors file: whether its arithmetic comes out, and what it lists. Reads no tensor."""
 
 import json
 import math
@@ -25,6 +25,29 @@ _BITS = {
 def check(path: Path) -> None:
     """Raises InvalidInputFile saying what is wrong with the file; OSError when it cannot be read."""
     size_bytes = path.stat().st_size
+    tensors, header_bytes = _read(path, size_bytes)
+    ends = sorted(_span(tensor) for tensor in tensors.values())
+    place = 0
+    for start, end in ends:
+        if start != place:
+            raise _broken("its tensors overlap or leave gaps")
+        place = end
+    if place != size_bytes - _LENGTH_BYTES - header_bytes:
+        raise _broken(f"its tensors take {place:,} bytes and it has {size_bytes - _LENGTH_BYTES - header_bytes:,}")
+
+
+def shapes(path: Path) -> dict[str, list[int]]:
+    """The shape of each tensor by its name. Raises InvalidInputFile, OSError."""
+    tensors, _header_bytes = _read(path, path.stat().st_size)
+    return {
+        name: list(tensor["shape"])
+        for name, tensor in tensors.items()
+        if isinstance(tensor, dict) and isinstance(tensor.get("shape"), list)
+    }
+
+
+def _read(path: Path, size_bytes: int) -> tuple[dict[str, Any], int]:
+    """What the header says of each tensor, and the header's length."""
     with path.open("rb") as file:
         header_bytes = int.from_bytes(file.read(_LENGTH_BYTES), "little")
         if not 2 <= header_bytes <= min(_MAX_HEADER_BYTES, size_bytes - _LENGTH_BYTES):
@@ -35,15 +58,8 @@ def check(path: Path) -> None:
             raise _broken("its header is not JSON") from None
     if not isinstance(header, dict):
         raise _broken("its header is no object")
-    tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
-    ends = sorted(_span(tensor) for tensor in tensors)
-    place = 0
-    for start, end in ends:
-        if start != place:
-            raise _broken("its tensors overlap or leave gaps")
-        place = end
-    if place != size_bytes - _LENGTH_BYTES - header_bytes:
-        raise _broken(f"its tensors take {place:,} bytes and it has {size_bytes - _LENGTH_BYTES - header_bytes:,}")
+    header.pop("__metadata__", None)
+    return header, header_bytes
 
 
 def _span(tensor: Any) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from ..pictures import PILLOW_ERRORS, open_picture
 from .containers import GIF, JPEG, PNG, WEBP, MalformedImage, Piece, pieces, walkable
 
 OCTETS = "application/octet-stream"
+HEAD_BYTES = 16
 _BY_EXTENSION = {
     "png apng": PNG,
     "jpg jpeg jfif": JPEG,
@@ -102,7 +103,11 @@ def facts(path: Path, filename: str, claimed: str = OCTETS) -> Facts:
 def media_type(path: Path, filename: str, claimed: str = OCTETS) -> str:
     """By content for pictures, else by extension, else as claimed."""
     with path.open("rb") as source:
-        head = source.read(16)
+        return media_type_of(source.read(HEAD_BYTES), filename, claimed)
+
+
+def media_type_of(head: bytes, filename: str, claimed: str = OCTETS) -> str:
+    """The same of a file that begins so; its first HEAD_BYTES are enough."""
     for offset, magic, mime_type in _MAGIC:
         # RIFF is the frame of WAV and AVI too, so WebP shows at byte 8.
         if head.startswith(magic, offset):

@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 from ..comfy_address import ComfyAddress, parse_address
 from ..errors import Detail, InvalidInput
-from ..ids import InstanceName
 from ..logs import get_logger
 from .member import Member
 from .pool import Pool
@@ -34,7 +33,8 @@ class Crew:
         self._make_prober = make_prober
         self._warm_up: WarmUp = lambda _member: None
         self._lock = threading.Lock()
-        self._probers: dict[InstanceName, Prober] = {}
+        # By member: one that is removed may come back under its name before the other has gone.
+        self._probers: dict[Member, Prober] = {}
         self._stopping = threading.Event()
         self._balancing = threading.Thread(target=self._balance, name="balancer", daemon=True)
 
@@ -85,12 +85,12 @@ class Crew:
 
     def _watch(self, member: Member) -> None:
         with self._lock:
-            prober = self._probers[member.name] = self._make_prober(member, self._warm_up)
+            prober = self._probers[member] = self._make_prober(member, self._warm_up)
         prober.start()
 
     def _let_go(self, member: Member) -> None:
         with self._lock:
-            prober = self._probers.pop(member.name, None)
+            prober = self._probers.pop(member, None)
         if prober is not None:
             prober.part()
         # Outputs of its last jobs may still be on their way here.

@@ -10,6 +10,7 @@ from typing import Any
 from ..comfyui.client import ComfyClient
 from ..comfyui.crash import to_error
 from ..comfyui.cutoff import Cutoff
+from ..comfyui.findings import as_mapping
 from ..comfyui.process import ComfyProcess
 from ..comfyui.stream import ComfyStream
 from ..comfyui.worker_thread import WorkerThread
@@ -52,6 +53,8 @@ class Instance:
         self.worker = WorkerThread(process.pid)
         self._patience = patience
         self._facts: Mapping[str, Any] | None = None
+        # The name of its GPU, as it last told.
+        self.device: str | None = None
 
     def wait_ready(self, cancel: CancelToken) -> None:
         """Return as soon as ComfyUI can be used; at once when its socket is open.
@@ -83,6 +86,7 @@ class Instance:
         if facts is None:
             try:
                 facts = self._facts = _facts(self.client.system_stats())
+                self.device = facts["device"]
             except ComfyError:
                 return {}
         return facts
@@ -163,10 +167,11 @@ class Instance:
 
 
 def _facts(stats: Mapping[str, Any]) -> dict[str, Any]:
-    system = stats.get("system") or {}
-    devices = [str(device.get("name")) for device in stats.get("devices") or [] if isinstance(device, dict)]
+    system, devices = as_mapping(stats.get("system")), stats.get("devices")
+    devices = devices if isinstance(devices, list) else []
+    names = [str(device.get("name")) for device in devices if isinstance(device, dict)]
     return {
         "comfyui_version": system.get("comfyui_version"),
         "pytorch_version": system.get("pytorch_version"),
-        "device": ", ".join(devices) or None,
+        "device": ", ".join(names) or None,
     }

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..breaker import Breaker, State
 from ..comfyui.catalog import Catalog
 from ..ids import PromptId
-from .breaker import Breaker, State
 from .cleanup import Cleaner
+from .gpu_type import PREFIX, is_of_type
 from .instance import Instance
 from .needs import Offers
 from .target import ComfyTarget
@@ -57,6 +58,13 @@ class Member:
         self.users = 0
         self.given = 0
         self.idle_since = 0.0
+
+    def goes_by(self, label: str) -> bool:
+        """Whether it is meant by that label, or by its name, both in small letters; `gpu:…` is a type of GPU."""
+        if not label.startswith(PREFIX):
+            return label in {self.label.lower(), self.name.lower()}
+        gpu_type = label.removeprefix(PREFIX)
+        return is_of_type(gpu_type, self.label) or is_of_type(gpu_type, self.instance.device)
 
     @property
     def takes_jobs(self) -> bool:

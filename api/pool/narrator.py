@@ -7,6 +7,7 @@ from typing import Any
 from ..comfyui.events import (
     ComfyEvent,
     ExecutionStarted,
+    LookNow,
     NodeExecuted,
     NodeExecuting,
     Preview,
@@ -24,6 +25,7 @@ from ..jobs.events import (
     ProgressMade,
     PromptQueued,
     PromptStarted,
+    SocketChanged,
     StepReached,
 )
 from ..jobs.ports import Workflow
@@ -57,6 +59,13 @@ class Narrator:
         """Translate one event; what no listener of ours needs is passed over."""
         if getattr(event, "node_id", None) in self._hidden:
             return
+        self._translate(event)
+        reading = self._meter.note(event)
+        if reading:
+            self.percent = max(self.percent, round(reading.percent, 2))
+            self._advance(ProgressMade(self.percent, reading.nodes_done, reading.nodes_total))
+
+    def _translate(self, event: ComfyEvent) -> None:
         match event:
             case PromptAccepted():
                 self._emit(PromptQueued(position=0))
@@ -64,6 +73,8 @@ class Narrator:
                 self._emit(PromptQueued(position=ahead))
             case ExecutionStarted():
                 self._emit(PromptStarted())
+            case LookNow(connected=connected):
+                self._emit(SocketChanged(connected))
             case NodeExecuting(display_id=node_id):
                 self._start(node_id)
             case Progress(node_id=node_id, value=value, maximum=maximum) if math.isfinite(value + maximum):
@@ -74,10 +85,6 @@ class Narrator:
                 self._emit(PreviewMade(preview_of or self.last_node or "", mime_type, image))
             case _:
                 pass
-        reading = self._meter.note(event)
-        if reading:
-            self.percent = max(self.percent, round(reading.percent, 2))
-            self._advance(ProgressMade(self.percent, reading.nodes_done, reading.nodes_total))
 
     def _advance(self, progress: ProgressMade) -> None:
         if progress != self._told:

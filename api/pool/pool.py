@@ -6,11 +6,11 @@ One lock guards it and all that is known of the ComfyUIs; nothing is asked over 
 import time
 from collections.abc import Callable
 
+from ..breaker import Cause, State
 from ..errors import ComfyBusy, ComfyUnreachable
 from ..ids import InstanceName, PromptId
 from ..logs import get_logger
 from .balancer import Balancer
-from .breaker import Cause, State
 from .member import Member
 from .needs import Offers
 from .roster import Roster
@@ -111,7 +111,7 @@ class Pool:
         with self._changed:
             if seat is not None:
                 seat.is_used = True
-            sole = ticket.pinned or self._sole(seat)
+            sole = ticket.pinned or self._sole(ticket, seat)
             if sole is not None:
                 self._put(ticket, sole, cold=False)
                 return sole
@@ -172,18 +172,20 @@ class Pool:
             return any(other is not member and ticket.may_run_on(other) for other in self._roster.takers)
 
     def lacking(self, ticket: Ticket) -> list[tuple[Member, Offers]]:
-        """All ComfyUIs with what they have, when each is known to lack something the job needs; else none."""
+        """The ComfyUIs it is for with what they have, when each is known to lack something it needs; else none."""
         with self._changed:
-            members = self._roster.members
+            members = [member for member in self._roster.members if ticket.is_for(member)]
             if not members or not all(ticket.lacks(member) for member in members):
                 return []
             return [(member, member.offers) for member in members if member.offers is not None]
 
-    def _sole(self, seat: Seat | None) -> Member | None:
+    def _sole(self, ticket: Ticket, seat: Seat | None) -> Member | None:
         """The only ComfyUI there is: its jobs wait in itself, as they would without a pool."""
         if len(self._roster.members) != 1:
             return None
         (member,) = self._roster.members
+        if not ticket.is_for(member):
+            return None
         return None if seat is not None and member.is_draining else member
 
     def _await_member(self, ticket: Ticket, seat: Seat | None, deadline: float) -> Member:
@@ -210,7 +212,9 @@ class Pool:
     def _obstacle(self, ticket: Ticket) -> str:
         fitting = [member for member in self._roster.members if ticket.may_run_on(member)]
         told = [f"{member.name} ({member.state.rstrip('.')})" for member in fitting]
-        return f"The job waits for {' or '.join(told) if told else 'a ComfyUI'}."
+        if not told:
+            told = [f"a ComfyUI with the label {ticket.label}" if ticket.label else "a ComfyUI"]
+        return f"The job waits for {' or '.join(told)}."
 
     def _match(self) -> None:
         now = self._clock()

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from ..breaker import State
 from ..comfyui.lookup import Place, locate_surely
 from ..errors import (
     ComfyError,
@@ -22,7 +23,6 @@ from ..jobs.events import Emit, JobEvent, PromptAssigned, PromptStarted, StageFi
 from ..jobs.ports import Attempt, RunOutcome, RunRequest
 from ..logs import get_logger
 from ..workflows import graph
-from .breaker import State
 from .leash import Recalled
 from .member import Member
 from .needs import NOTHING, Offers, needs_of, refusal
@@ -48,10 +48,6 @@ class PoolTarget:
         self._roster = roster
         self._max_attempts = max_attempts
 
-    def available(self) -> bool:
-        """Whether a job given now would start without waiting for room."""
-        return self._pool.available()
-
     def run(self, request: RunRequest, workdir: Path, emit: Emit, cancel: CancelToken) -> RunOutcome:
         """Run one job to its outputs in `workdir`. Raises a WorkerError when nothing was produced."""
         journey = _Journey(self._pool, self._roster, request, emit, cancel, self._max_attempts)
@@ -73,7 +69,7 @@ class _Journey:
         self._seat = request.seat if isinstance(request.seat, Seat) else None
         is_choice = roster.is_several
         needs = needs_of(graph.save_streamed_frames(request.workflow)) if is_choice else NOTHING
-        self._ticket = Ticket(needs, cancel, self._seat.pinned if self._seat else None)
+        self._ticket = Ticket(needs, cancel, self._seat.pinned if self._seat else None, label=request.label)
         self._suspects: list[tuple[Member, WorkerError]] = []
         self._losses = 0
 
@@ -82,9 +78,11 @@ class _Journey:
             self._find_earlier()
         while True:
             self._check_possible()
-            member = self._placed()
+            waited_since = time.monotonic()
+            member = self._pool.place(self._ticket, self._seat)
             started_at = time.time()
             try:
+                self._tell_wait(time.monotonic() - waited_since)
                 outcome = self._run_on(member, workdir)
             except Recalled:
                 log.info("Job taken back before it began, it goes elsewhere", instance=member.name)
@@ -102,13 +100,9 @@ class _Journey:
                 self._pool.depart(self._ticket)
             self._request = replace(self._request, resume=None)
 
-    def _placed(self) -> Member:
-        started = time.monotonic()
-        member = self._pool.place(self._ticket, self._seat)
-        waited_s = time.monotonic() - started
+    def _tell_wait(self, waited_s: float) -> None:
         if waited_s > _TOLD_WAIT_S:
             self._emit(StageFinished("wait", round(waited_s, 4)))
-        return member
 
     def _run_on(self, member: Member, workdir: Path) -> RunOutcome:
         several = self._roster.is_several
@@ -158,7 +152,9 @@ class _Journey:
     def _goes_on(self, member: Member, error: WorkerError) -> bool:
         """Whether the job is to be run on another ComfyUI."""
         ticket = self._ticket
-        if self._cancel.is_set() or not self._roster.is_several or ticket.leash.has_executed:
+        if self._cancel.is_set() or ticket.leash.has_executed:
+            return False
+        if not (self._roster.is_several or member.is_removed):
             return False
         if isinstance(error, PromptRejected):
             self._refresh([member])
@@ -170,7 +166,8 @@ class _Journey:
         if isinstance(error, _DOUBTFUL):
             may_repeat = len(self._suspects) == 1 or not ticket.has_begun
         else:
-            self._losses += ticket.has_begun
+            # Its removal was somebody's wish: no sign that the job ends ComfyUIs.
+            self._losses += ticket.has_begun and not member.is_removed
             may_repeat = self._losses < self._max_attempts
         return may_repeat and self._pool.elsewhere(ticket, member)
 

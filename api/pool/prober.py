@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+from ..breaker import Cause, State
 from ..comfyui.client import ComfyClient
 from ..comfyui.cutoff import Cutoff
 from ..comfyui.limits import RunLimits
@@ -15,7 +16,6 @@ from ..errors import ComfyError, WorkerError
 from ..ids import PromptId
 from ..jobs.cancel import CancelToken
 from ..logs import get_logger
-from .breaker import Cause, State
 from .canary import run_canary
 from .member import Member
 from .needs import Offers
@@ -88,6 +88,9 @@ class Prober:
                 if not self._stopping.is_set():
                     self._roster.note_failed_trial(self._member, error.message)
                     self._tell(error.message)
+            except Exception as error:  # The thread's border: without it nobody would look at this ComfyUI again.
+                log.exception("A look at ComfyUI failed by a defect of the worker", instance=self._member.name)
+                self._roster.note_miss(self._member, f"It could not be looked at ({type(error).__name__}).")
             self._pause(pause_s)
 
     def _pause(self, seconds: float) -> None:
@@ -142,6 +145,8 @@ class Prober:
             self._sing()
         if is_anew:
             self._warm_up(member)
+        # Tells its GPU, which jobs may ask for.
+        instance.facts()
         self._roster.note_ready(member, offers, anew=is_anew)
         self._told_at = float("-inf")
         log.info("ComfyUI is usable", instance=member.name)

@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..breaker import Cause, State
 from ..comfyui.catalog import Catalog
 from ..errors import ComfyUnreachable, InstanceConflict, InstanceNotFound
 from ..ids import InstanceName, PromptId
 from ..logs import get_logger
-from .breaker import Cause, State
 from .member import Member
 from .needs import Offers
 
@@ -57,14 +57,21 @@ class Roster:
         with self.changed:
             return [self._told(member) for member in self._members.values() if not member.is_healthy]
 
-    def trouble(self) -> str | None:
-        """Why no job is started; None when they are."""
+    def labels(self) -> set[str]:
+        """Those that ComfyUIs have now."""
         with self.changed:
-            if any(member.takes_jobs for member in self._members.values()):
+            return {member.label for member in self._members.values() if member.label}
+
+    def trouble(self, label: str | None = None) -> str | None:
+        """Why no job is started, or none of those that ask for the label; None when they are."""
+        with self.changed:
+            meant = [member for member in self._members.values() if label is None or member.goes_by(label)]
+            if any(member.takes_jobs for member in meant):
                 return None
-            if not self._members:
-                return "There is no ComfyUI; add one with POST /admin/instances."
-            return " ".join(map(self._told, self._members.values()))
+            if not meant:
+                which = f"with the label {label}" if label else ""
+                return f"There is no ComfyUI{which and ' '}{which}; add one with POST /admin/instances."
+            return " ".join(map(self._told, meant))
 
     def _told(self, member: Member) -> str:
         return f"{member.name}: {member.state}" if self.is_several else member.state

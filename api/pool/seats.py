@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 from .member import Member
-from .ticket import Ticket
 
 
 class Seat:
@@ -12,8 +11,7 @@ class Seat:
     def __init__(self, left: "Callable[[Seat], None]", pinned: Member | None = None) -> None:
         self._left = left
         self.pinned = pinned
-        # Set while the job waits for a ComfyUI or is in one; before that the seat itself is what counts.
-        self.ticket: Ticket | None = None
+        # From the job's first placement on; before that the seat itself is what counts.
         self.is_used = False
 
     def leave(self) -> None:

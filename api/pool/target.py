@@ -32,10 +32,6 @@ class ComfyTarget:
         self._limits = limits
         self._max_attempts = max_attempts
 
-    def available(self) -> bool:
-        """Whether ComfyUI is connected."""
-        return self._instance.stream.connected
-
     def run(
         self,
         request: RunRequest,

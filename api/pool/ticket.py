@@ -19,14 +19,18 @@ _NUMBERS = itertools.count()
 class Ticket:
     """Under the pool's lock, but for `leash` and what the job's own thread asks. Each placement has a new leash.
 
-    `pinned` is the one ComfyUI it goes to, whatever that one's state; `avoid` those it shall not go to again.
+    `pinned` is the one ComfyUI it goes to, whatever that one's state; `label` is that of those it may go to, and
+    `avoid` those it shall not go to again.
     """
 
-    def __init__(self, needs: Needs, cancel: CancelToken, pinned: "Member | None" = None) -> None:
+    def __init__(
+        self, needs: Needs, cancel: CancelToken, pinned: "Member | None" = None, *, label: str | None = None
+    ) -> None:
         self.number = next(_NUMBERS)
         self.needs = needs
         self.cancel = cancel
         self.pinned = pinned
+        self.label = label
         self.avoid: set[InstanceName] = set()
         self._lacks: dict[InstanceName, tuple[Offers, Sequence[Detail]]] = {}
         self.member: Member | None = None
@@ -53,8 +57,12 @@ class Ticket:
         self.member = None
 
     def may_run_on(self, member: "Member") -> bool:
-        """Whether that ComfyUI has all it needs, as far as is known."""
-        return member.name not in self.avoid and not self.lacks(member)
+        """Whether that ComfyUI is one of those it is for, and has all it needs as far as is known."""
+        return self.is_for(member) and member.name not in self.avoid and not self.lacks(member)
+
+    def is_for(self, member: "Member") -> bool:
+        """Whether that ComfyUI has the label it asks for, if it does."""
+        return self.label is None or member.goes_by(self.label)
 
     def lacks(self, member: "Member") -> Sequence[Detail]:
         """What is missing there; nothing where what is there is not known."""

@@ -60,6 +60,7 @@ class _Logged:
         structlog.contextvars.bind_contextvars(request_id=self._id)
         trace = _sane(headers.get("traceparent"), _TRACEPARENT)
         if trace:
+            self._state["traceparent"] = trace
             structlog.contextvars.bind_contextvars(traceparent=trace)
 
     async def send(self, message: Message) -> None:

@@ -36,7 +36,8 @@ class Caller:
 class Guard:
     """Decides who passes. Without `api_keys` everybody does; without `admin_key` those keys open all paths.
 
-    Below `late_paths` WebSockets without a key pass as UNPROVEN: their routes have to ask for it (`knows`).
+    Below `late_paths` WebSockets without a key pass as UNPROVEN: their routes have to ask for it (`knows`). Below
+    `open_below` there is nothing to guard.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Guard:
         allowed_origins: Collection[str] = (),
         operator_paths: Sequence[str] = OPERATOR_PATHS,
         late_paths: Sequence[str] = (),
+        open_below: Sequence[str] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._keys = {_digest(key.encode()): Caller(_name(key), is_operator=admin_key is None) for key in api_keys}
@@ -54,6 +56,7 @@ class Guard:
         self._allowed_origins = frozenset(allowed_origins)
         self._operator_paths = tuple(operator_paths)
         self._late_paths = tuple(late_paths)
+        self._open_below = tuple(open_below)
         # Known to whoever knows a key, and only to them; a new key beside the old one breaks no link.
         self._link_secrets = [_digest(b"signed links " + key.encode()) for key in api_keys]
         self._clock = clock
@@ -75,6 +78,10 @@ class Guard:
                     found = caller
         return found
 
+    def opens(self, path: str) -> bool:
+        """Whether a path is for everybody."""
+        return path in OPEN_PATHS or _is_below(path, self._open_below)
+
     def knows(self, key: str) -> bool:
         """Whether a key that came otherwise than in a header is a valid one."""
         return (
@@ -85,7 +92,7 @@ class Guard:
         """Who asks. Raises Unauthorized without a right key, Forbidden for what that key does not open."""
         path = scope["path"]
         caller = self.caller(scope)
-        if path in OPEN_PATHS:
+        if self.opens(path):
             return caller or Caller(ANONYMOUS)
         if self._admin and _is_below(path, self._operator_paths):
             return _operator(caller)
@@ -116,7 +123,7 @@ class Guard:
         # Keys are what stops pages of other sites; without them the browser's own words have to.
         if scope.get("method") not in _SAFE_METHODS and is_foreign(Headers(scope=scope), self._allowed_origins):
             raise Forbidden("Pages of another site may not do this: add the site to CORS_ORIGINS.")
-        return caller or Caller(ANONYMOUS)
+        return caller or Caller(ANONYMOUS, is_operator=not self._admin)
 
     def _has_link(self, scope: Scope) -> bool:
         if scope.get("method", "GET") not in _SAFE_METHODS or _is_below(scope["path"], self._operator_paths):
@@ -133,7 +140,7 @@ class Guard:
 
 
 class Authentication:
-    """Middleware: lets through what the guard admits, and notes `request.state.caller` (a name)."""
+    """Middleware: lets through what the guard admits; notes `request.state.caller` (a name) and `is_operator`."""
 
     def __init__(self, app: ASGIApp, guard: Guard) -> None:
         self._app = app
@@ -142,7 +149,8 @@ class Authentication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI. Raises Unauthorized or Forbidden."""
         if scope["type"] in {"http", "websocket"}:
-            scope.setdefault("state", {})["caller"] = self._guard.admit(scope).name
+            caller = self._guard.admit(scope)
+            scope.setdefault("state", {}).update(caller=caller.name, is_operator=caller.is_operator)
         await self._app(scope, receive, send)
 
 
@@ -166,12 +174,25 @@ def _operator(caller: Caller | None) -> Caller:
 
 
 def _presented(headers: Headers) -> Iterator[bytes]:
-    """The keys of `X-API-Key: K`, `Authorization: Bearer K` and `Authorization: K`."""
+    """The keys of `X-API-Key: K`, `Authorization: Bearer K`, `Authorization: K` and `Authorization: Basic …`."""
     if key := headers.get("x-api-key"):
         yield key.strip().encode("latin-1")
     if value := headers.get("authorization"):
         scheme, _, credentials = value.strip().partition(" ")
+        if scheme.lower() == "basic":
+            yield from _basic(credentials.strip())
+            return
         yield (credentials.strip() if scheme.lower() == "bearer" else value.strip()).encode("latin-1")
+
+
+def _basic(credentials: str) -> Iterator[bytes]:
+    """The password, or the whole where there is no user: ComfyUI Deploy sends a machine's token so."""
+    try:
+        decoded = base64.b64decode(credentials, validate=True)
+    except ValueError:
+        return
+    yield decoded.partition(b":")[2]
+    yield decoded
 
 
 def _digest(key: bytes) -> bytes:

@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocketClose
 
+from .. import deploy_errors
 from .. import errors as tree
 from ..errors import WorkerError
 from ..logs import get_logger
@@ -25,6 +26,7 @@ STATUS: Mapping[type[WorkerError], HTTPStatus] = {
     tree.InputTooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     tree.WorkflowNotFound: HTTPStatus.NOT_FOUND,
     tree.ModelTypeUnknown: HTTPStatus.NOT_FOUND,
+    tree.NodeTypeUnknown: HTTPStatus.NOT_FOUND,
     tree.InputUnavailable: HTTPStatus.BAD_GATEWAY,
     tree.ExecutionInterrupted: HTTPStatus.CONFLICT,
     tree.JobCancelled: HTTPStatus.CONFLICT,
@@ -33,6 +35,12 @@ STATUS: Mapping[type[WorkerError], HTTPStatus] = {
     tree.ComfyUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
     tree.ComfyBusy: HTTPStatus.SERVICE_UNAVAILABLE,
     tree.ComfyNotStarted: HTTPStatus.SERVICE_UNAVAILABLE,
+    deploy_errors.DeployError: HTTPStatus.BAD_GATEWAY,
+    deploy_errors.DeployUnreachable: HTTPStatus.SERVICE_UNAVAILABLE,
+    deploy_errors.DeployBusy: HTTPStatus.SERVICE_UNAVAILABLE,
+    deploy_errors.DeployNotFound: HTTPStatus.NOT_FOUND,
+    deploy_errors.DeployOff: HTTPStatus.NOT_FOUND,
+    deploy_errors.DeployMachineUnfit: HTTPStatus.CONFLICT,
     tree.DeliveryFailed: HTTPStatus.BAD_GATEWAY,
     tree.DiskFull: HTTPStatus.INSUFFICIENT_STORAGE,
     tree.JobRefused: HTTPStatus.CONFLICT,
@@ -40,12 +48,15 @@ STATUS: Mapping[type[WorkerError], HTTPStatus] = {
     tree.QueueFull: HTTPStatus.TOO_MANY_REQUESTS,
     tree.StorageFull: HTTPStatus.INSUFFICIENT_STORAGE,
     tree.KeyReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    tree.OutputNotFound: HTTPStatus.NOT_FOUND,
     tree.InstanceNotFound: HTTPStatus.NOT_FOUND,
     tree.UploadNotFound: HTTPStatus.NOT_FOUND,
+    tree.GalleryItemNotFound: HTTPStatus.NOT_FOUND,
     tree.DownloadNotFound: HTTPStatus.NOT_FOUND,
     tree.UploadMismatch: HTTPStatus.UNPROCESSABLE_ENTITY,
     tree.Unauthorized: HTTPStatus.UNAUTHORIZED,
     tree.Forbidden: HTTPStatus.FORBIDDEN,
+    tree.ComfyDisabled: HTTPStatus.NOT_FOUND,
     tree.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     tree.WorkflowUnusable: HTTPStatus.SERVICE_UNAVAILABLE,
     tree.StoreUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,

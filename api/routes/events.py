@@ -1,33 +1,21 @@
 """The live view as server-sent events: of one job, or of all. The frames are made elsewhere."""
 
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 from typing import Annotated, Any
 from urllib.parse import quote
 
-import anyio
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, ConfigDict
-from sse_starlette import EventSourceResponse, ServerSentEvent
-from sse_starlette.sse import SendTimeoutError
-from starlette.types import Receive, Scope, Send
 
 from ..jobs.watching import Frames, Watch
-from ..logs import get_logger
 from .dialects import job_id_of
+from .sse import MAX_ID, PING_S, Events, EventStream
 from .streaming import AnyJobEvent, JobEvent, as_sse
 
-_RETRY_MS = 2000
-_PING_S = 15.0
-# A reader whose connection takes nothing for so long is gone, whatever its TCP says.
-_SEND_TIMEOUT_S = 60.0
-# How long a stream may take to say goodbye when the server stops.
-_GOODBYE_S = 2.0
 _LINK_LIFE_S = 3600.0
-_MAX_ID = 100
 _ID = "5f0c9a7e-118"
-_GOODBYE = "The server stops; come back."
 
 _STREAM = (
     "Server-sent events. The first is a `snapshot`; `finished` is the last, and the stream ends. `id:` lets a reader "
@@ -46,8 +34,6 @@ _STREAMED: dict[int | str, dict[str, Any]] = {
 _ALL_STREAMED: dict[int | str, dict[str, Any]] = {
     200: {"model": AnyJobEvent, "description": "Events; the schema is that of one of them"}
 }
-log = get_logger()
-
 Sign = Callable[[str, float], str | None]
 
 
@@ -72,35 +58,37 @@ def _unsigned(_path: str, _expires_at: float) -> None:
     return None
 
 
-def router(watch: Watch, sign: Sign = _unsigned, ping_s: float = _PING_S) -> APIRouter:
+def router(watch: Watch, sign: Sign = _unsigned, ping_s: float = PING_S) -> APIRouter:
     """/events and /events/{job_id}; `sign(path, expires_at)` gives the token of a link, None where none is needed."""
     routes = APIRouter(tags=["live"])
 
-    @routes.get("/events", summary="Follow all jobs", status_code=200, response_class=_Stream, responses=_ALL_STREAMED)
+    @routes.get(
+        "/events", summary="Follow all jobs", status_code=200, response_class=EventStream, responses=_ALL_STREAMED
+    )
     async def all_events() -> Response:
         """Updates of all jobs this process works on, without previews and without end, after an overview."""
-        return _Stream(watch.all_frames(), ping_s)
+        return EventStream(_written(watch.all_frames()), ping_s)
 
     @routes.get(
         "/events/{job_id}",
         summary="Follow a job",
         description=_STREAM,
         status_code=200,
-        response_class=_Stream,
+        response_class=EventStream,
         responses=_STREAMED,
     )
     async def events(
         job_id: str,
         previews: Annotated[bool, Query(description="Also pictures of the unfinished work", examples=[True])] = False,
-        last_event_id: Annotated[str | None, Query(max_length=_MAX_ID, examples=[_ID])] = None,
-        resume: Annotated[str | None, Header(alias="Last-Event-ID", max_length=_MAX_ID, examples=[_ID])] = None,
+        last_event_id: Annotated[str | None, Query(max_length=MAX_ID, examples=[_ID])] = None,
+        resume: Annotated[str | None, Header(alias="Last-Event-ID", max_length=MAX_ID, examples=[_ID])] = None,
     ) -> Response:
         # What a browser adds by itself is newer than what stands in the address it was given.
         last_id = resume or last_event_id
         job = await watch.job(job_id_of(job_id))
         if watch.has_seen_all(job, last_id):
             return Response(status_code=204)
-        return _Stream(watch.frames(job.id, last_id, previews=previews), ping_s)
+        return EventStream(_written(watch.frames(job.id, last_id, previews=previews)), ping_s)
 
     @routes.post(
         "/events/{job_id}/link",
@@ -120,37 +108,7 @@ def router(watch: Watch, sign: Sign = _unsigned, ping_s: float = _PING_S) -> API
     return routes
 
 
-class _Stream(EventSourceResponse):
-    """Frames on the wire, with a goodbye when the server stops."""
-
-    media_type = "text/event-stream"
-
-    def __init__(self, frames: Frames, ping_s: float) -> None:
-        self._stopping = anyio.Event()
-        super().__init__(
-            self._written(frames),
-            headers={"Cache-Control": "no-cache"},
-            ping=ping_s,
-            ping_message_factory=lambda: ServerSentEvent(comment="ping", sep="\n"),
-            sep="\n",
-            send_timeout=_SEND_TIMEOUT_S,
-            shutdown_event=self._stopping,
-            shutdown_grace_period=_GOODBYE_S,
-        )
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        try:
-            await super().__call__(scope, receive, send)
-        except SendTimeoutError:
-            log.info("A reader of events took nothing any more", seconds=_SEND_TIMEOUT_S)
-
-    async def _written(self, frames: Frames) -> AsyncIterator[ServerSentEvent]:
-        yield ServerSentEvent(retry=_RETRY_MS, sep="\n")
-        async with aclosing(frames):
-            async for frame in frames:
-                if frame is not None:
-                    yield as_sse(frame)
-                if self._stopping.is_set():
-                    yield ServerSentEvent(comment=_GOODBYE, sep="\n")
-                    return
+async def _written(frames: Frames) -> Events:
+    async with aclosing(frames):
+        async for frame in frames:
+            yield as_sse(frame) if frame else None

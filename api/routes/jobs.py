@@ -14,7 +14,7 @@ from .body import JsonBody
 from .dialects import dialect_of, job_id_of
 from .errors import RUNPOD, speak_runpod
 from .links import OutputLinks
-from .native_job import JobAccepted, JobDeleted, JobEntry, JobPage, JobStatus
+from .native_job import JobAccepted, JobDeleted, JobEntry, JobInput, JobPage, JobStatus
 from .paging import CURSOR_EXAMPLE, MOMENT_EXAMPLE, Moment, cursor_of, seconds_of, text_of
 from .runpod_job import RunPodAccepted, RunPodStatus
 
@@ -102,6 +102,11 @@ def router(service: JobService, links: OutputLinks) -> APIRouter:
         jobs = [native_job.entry_object(job) for job in page.jobs]
         return answer({"jobs": jobs, "next": text_of(page.next)})
 
+    _add_one_job(routes, service)
+    return routes
+
+
+def _add_one_job(routes: APIRouter, service: JobService) -> None:
     @routes.get(
         "/jobs/{job_id}",
         summary="A job without its result",
@@ -109,6 +114,14 @@ def router(service: JobService, links: OutputLinks) -> APIRouter:
     )
     def one_job(job_id: str) -> Response:
         return answer(native_job.entry_object(service.get(job_id_of(job_id))))
+
+    @routes.get(
+        "/jobs/{job_id}/input",
+        summary="What a job was submitted with, without secrets and files",
+        responses={200: {"model": JobInput, "description": "The input, to look at or to submit again"}},
+    )
+    def job_input(job_id: str) -> Response:
+        return answer({"job_id": job_id, "input": service.request(job_id_of(job_id))})
 
     @routes.post(
         "/jobs/{job_id}/cancel",
@@ -134,5 +147,3 @@ def router(service: JobService, links: OutputLinks) -> APIRouter:
     def delete(job_id: str) -> Response:
         service.delete(job_id_of(job_id))
         return answer({"job_id": job_id, "message": "The job was deleted."})
-
-    return routes

@@ -43,13 +43,13 @@ class RateLimit:
         app: ASGIApp,
         rates: Sequence[Rate],
         caller_name: Callable[[Scope], str | None],
-        free_paths: frozenset[str] = frozenset(),
+        is_free: Callable[[str], bool] = lambda _path: False,
     ) -> None:
         self._app = app
         self._rates = tuple(rates)
         self._counters: dict[Rate, _Counter] = {}
         self._caller_name = caller_name
-        self._free_paths = free_paths
+        self._is_free = is_free
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI. The refusal is answered here, so that it carries the fields as well."""
@@ -71,7 +71,7 @@ class RateLimit:
         await answer(scope, receive, send)
 
     def _rate_of(self, scope: Scope) -> Rate | None:
-        if scope["type"] not in {"http", "websocket"} or scope["path"] in self._free_paths:
+        if scope["type"] not in {"http", "websocket"} or self._is_free(scope["path"]):
             return None
         return next((rate for rate in self._rates if rate.covers(scope["path"])), None)
 

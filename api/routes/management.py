@@ -1,9 +1,7 @@
 """/v1/comfyui: workflows and their outputs, and /v1/status; over the same jobs as all other surfaces."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
@@ -11,30 +9,34 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 from starlette.concurrency import run_in_threadpool
 
-from ..errors import Detail, InvalidInput, JobNotFound, JobNotReady
+from ..errors import JobNotFound, JobNotReady
 from ..jobs.gallery import Gallery
 from ..jobs.job import Job, Status
+from ..jobs.placement import LOCAL
 from ..jobs.service import JobService
 from ..outputs.folder import OutputFolder
-from ..outputs.thumbnail import MIME_TYPE, thumbnail
+from ..outputs.thumbnail import thumbnail
 from . import management_words as words
 from . import submissions
 from .answers import answer
 from .body import JsonBody
 from .dialects import job_id_of
 from .management_words import OutputList, WorkflowAccepted, WorkflowCancelled, WorkflowRequest, WorkflowStatus, ms
-from .sent_files import ANSWERS, IfNoneMatch, IfRange, Range, SentFile, has_it, headers_of, send
+from .sent_files import ANSWERS, IfNoneMatch, IfRange, Range, SentFile, send
+from .thumbnails import Side, Thumbnails
 
 PREFIX = "/v1"
 _CANCEL_WAIT_S = 10.0
-_KEPT_THUMBNAILS = 500
 _COUNTS: Any = {"queued": 2, "running": 1, "completed": 15, "cancelled": 0, "failed": 1}
 _ID = "550e8400-e29b-41d4-a716-446655440000"
 
 
 @dataclass(frozen=True, slots=True)
 class StatusFacts:
-    """What /v1/status tells. `uptime_s` in seconds; `instances` are `{"name", "status", "reason"?}`."""
+    """What /v1/status tells. `uptime_s` in seconds; `instances` and `remotes` are `{"name", "status", "reason"?, …}`.
+
+    `gpus` are the places a workflow may name.
+    """
 
     version: str
     uptime_s: float
@@ -43,6 +45,19 @@ class StatusFacts:
     instances: Sequence[Mapping[str, Any]] = ()
     stream_clients: int = 0
     problems: Sequence[str] = ()
+    gpus: Sequence[str] = (LOCAL,)
+    remotes: Sequence[Mapping[str, Any]] = ()
+
+
+class RemoteTarget(BaseModel):
+    """A remote target. `breaker` open: it gets no jobs until it has shown that it works."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={"example": {"name": "runpod", "status": "healthy", "kind": "runpod", "breaker": "closed"}},
+    )
+    name: str
+    status: str
 
 
 class Instance(BaseModel):
@@ -68,8 +83,9 @@ class ManagementStatus(BaseModel):
                 "queueLength": 2,
                 "paused": False,
                 "workflows": _COUNTS,
-                "gpus": ["local"],
+                "gpus": ["local", "runpod"],
                 "instances": [{"name": "127.0.0.1:8188", "status": "healthy"}],
+                "remoteTargets": [{"name": "runpod", "status": "healthy", "kind": "runpod", "breaker": "closed"}],
                 "streamClients": 3,
                 "problems": [],
             }
@@ -84,19 +100,19 @@ class ManagementStatus(BaseModel):
     workflows: dict[words.Word, int]
     gpus: list[str]
     instances: list[Instance]
+    remoteTargets: list[RemoteTarget]  # noqa: N815
     streamClients: int  # noqa: N815
     problems: list[str]
 
 
 @dataclass(frozen=True)
 class Management:
-    """What the surface needs. `gpus` are the targets a workflow may name."""
+    """What the surface needs."""
 
     service: JobService
     gallery: Gallery
     status: Callable[[], StatusFacts]
     clock: Callable[[], float]
-    gpus: Collection[str] = (words.LOCAL,)
     folder: OutputFolder = field(default_factory=OutputFolder)
 
 
@@ -123,8 +139,7 @@ def _add_workflows(routes: APIRouter, management: Management) -> None:
         openapi_extra=submissions.documented(WorkflowRequest),
     )
     async def submit(request: Request, body: JsonBody) -> Response:
-        submission = words.submission(body, management.gpus)
-        accepted = await submissions.submit(service, request, submission)
+        accepted = await submissions.submit(service, request, submissions.native(body))
         job = accepted.job
         position = await run_in_threadpool(service.position, job.id)
         headers = {"Location": f"{path}/{job.id}", **(submissions.REPLAYED if accepted.replayed else {})}
@@ -192,24 +207,13 @@ def _folder_object(name: str, size_bytes: int, mtime_ns: int) -> dict[str, Any]:
 def _add_output(routes: APIRouter, management: Management) -> None:
     path = f"{PREFIX}/comfyui/output/{{filename:path}}"
 
-    @lru_cache(maxsize=_KEPT_THUMBNAILS)
-    def small(file: Path, _tag: str, side: int) -> bytes | None:
-        return thumbnail(file, side)
+    thumbnails = Thumbnails()
 
     @routes.get(path, summary="An output's file", response_class=StreamingResponse, responses=ANSWERS)
     def output(
         request: Request,
         filename: str,
-        side: Annotated[
-            int | None,
-            Query(
-                alias="thumbnail",
-                ge=16,
-                le=1024,
-                description="A small WebP of a picture instead, its longest side so many pixels",
-                examples=[256],
-            ),
-        ] = None,
+        side: Side = None,
         wanted: Range = None,
         if_range: IfRange = None,
         if_none_match: IfNoneMatch = None,
@@ -219,15 +223,15 @@ def _add_output(routes: APIRouter, management: Management) -> None:
         whole = request.method != "HEAD"
         if side is None:
             return send(file, wanted, if_range, if_none_match, whole=whole)
-        tag = f"{file.tag}-{side}"
-        headers = headers_of(f"{file.filename}.webp", MIME_TYPE, tag, lasting=file.lasting)
-        if has_it(if_none_match, tag):
-            return Response(status_code=304, headers=headers)
-        picture = small(file.path, file.tag, side)
-        if picture is None:
-            message = "There is no thumbnail of it: it is no picture."
-            raise InvalidInput(message, [Detail(field="query.thumbnail", code="no_picture", message=message)])
-        return Response(picture if whole else None, headers={**headers, "Content-Length": str(len(picture))})
+        return thumbnails.answer(
+            file.filename,
+            file.tag,
+            side,
+            if_none_match,
+            lambda: thumbnail(file.path, side),
+            whole=whole,
+            lasting=file.lasting,
+        )
 
     routes.add_api_route(path, output, methods=["HEAD"], include_in_schema=False)
 
@@ -263,8 +267,9 @@ def _add_status(routes: APIRouter, management: Management) -> None:
                 "queueLength": counts["queued"],
                 "paused": facts.is_paused,
                 "workflows": counts,
-                "gpus": sorted(management.gpus),
+                "gpus": list(facts.gpus),
                 "instances": [dict(each) for each in facts.instances],
+                "remoteTargets": [dict(each) for each in facts.remotes],
                 "streamClients": facts.stream_clients,
                 "problems": list(facts.problems),
             }

@@ -12,8 +12,9 @@ from ..jobs.quoting import listed
 from ..jobs.request_fields import Fields, Text
 from ..jobs.request_findings import findings
 from ..models.downloads import Download, Downloads, Wanted
-from ..models.folders import Model, ModelFolders
+from ..models.folders import Model
 from ..models.hashes import HashBook
+from ..models.listing import ModelListing, OfferedModel
 from .answers import answer
 from .body import JsonBody
 from .management_words import ms
@@ -39,12 +40,15 @@ _DOWNLOAD: dict[str, Any] = {
 
 
 class ModelEntry(BaseModel):
-    """A model file. `size` in bytes; `hash` is its SHA-256, null until it has been computed in the background."""
+    """A model file. `size` in bytes; `hash` is its SHA-256, null until it has been computed in the background.
+
+    Both are null for a file that only a ComfyUI on another machine has.
+    """
 
     model_config = ConfigDict(json_schema_extra={"example": _MODEL})
     name: str
     type: str
-    size: int
+    size: int | None
     hash: str | None
 
 
@@ -102,7 +106,7 @@ class DownloadList(BaseModel):
     downloads: list[DownloadEntry]
 
 
-def router(folders: ModelFolders, book: HashBook, downloads: Downloads) -> APIRouter:
+def router(listing: ModelListing, book: HashBook, downloads: Downloads) -> APIRouter:
     """/v1/comfyui/models and what is below it."""
     routes = APIRouter(tags=["models"])
     path = "/v1/comfyui/models"
@@ -124,7 +128,7 @@ def router(folders: ModelFolders, book: HashBook, downloads: Downloads) -> APIRo
             ),
         ] = None,
     ) -> Response:
-        found = folders.models(folders.type_of(model_type) if model_type else None)
+        found = listing.models(listing.type_of(model_type) if model_type else None)
         return answer({"models": [_model_object(model, book) for model in found]})
 
     @routes.post(
@@ -168,7 +172,9 @@ def _wanted(body: Mapping[str, Any]) -> Wanted:
     return Wanted(**fields.model_dump())
 
 
-def _model_object(model: Model, book: HashBook) -> dict[str, Any]:
+def _model_object(model: Model | OfferedModel, book: HashBook) -> dict[str, Any]:
+    if isinstance(model, OfferedModel):
+        return {"name": model.name, "type": model.type, "size": None, "hash": None}
     file = model.file
     return {"name": file.name, "type": model.type, "size": file.size_bytes, "hash": book.of(file)}
 

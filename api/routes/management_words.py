@@ -1,21 +1,18 @@
 """A workflow in the words of /v1/comfyui: its objects and their schemas. Times are epoch milliseconds."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from urllib.parse import quote
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from ..errors import Detail, InvalidInput
 from ..jobs.gallery import Made
 from ..jobs.job import Job, Status
-from ..jobs.quoting import quote as quoted
+from ..jobs.placement import LOCAL
 from ..jobs.request_fields import InputFields
-from ..jobs.submission import Submission
 from . import native_job, submissions
 
-LOCAL = "local"
 _WORKFLOW_ID = "550e8400-e29b-41d4-a716-446655440000"
 _AT = 1704067200000
 _OUTPUT: dict[str, Any] = {
@@ -47,15 +44,10 @@ def _example(data: dict[str, Any]) -> ConfigDict:
     return ConfigDict(json_schema_extra={"example": data})
 
 
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
-
-
 class WorkflowRequest(InputFields, submissions.QueueFields):
     """A workflow in API format; beside it whatever a job may have. `gpu` names where it is to run."""
 
     model_config = _example({"workflow": _WORKFLOW, "priority": "normal", "gpu": LOCAL})
-    gpu: Annotated[str, BeforeValidator(_lower)] = LOCAL
 
 
 class WorkflowAccepted(BaseModel):
@@ -117,15 +109,6 @@ class WorkflowCancelled(BaseModel):
     model_config = _example({"workflowId": _WORKFLOW_ID, "status": "cancelled"})
     workflowId: str  # noqa: N815
     status: Word
-
-
-def submission(body: Mapping[str, Any], gpus: Collection[str]) -> Submission:
-    """The Submission of a body. Raises InvalidInput, also for a `gpu` that is not among `gpus`."""
-    gpu = _lower(body.get("gpu"))
-    if gpu is not None and gpu not in gpus:
-        message = f"gpu is {quoted(str(gpu))}; there is: {', '.join(sorted(gpus))}."
-        raise InvalidInput(message, [Detail(field="gpu", code="unknown_gpu", message=message)])
-    return submissions.native({key: value for key, value in body.items() if key != "gpu"})
 
 
 def status_object(job: Job, made: Sequence[Made]) -> dict[str, Any]:

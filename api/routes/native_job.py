@@ -99,6 +99,24 @@ class JobEntry(BaseModel):
     labels: dict[str, str]
 
 
+class JobInput(BaseModel):
+    """What a job was submitted with. Secrets are left out; `image` is null for a file that was sent along."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "job_id": _JOB_ID,
+                "input": {
+                    "workflow": {"1": {"class_type": "LoadImage", "inputs": {"image": "cat.png"}}},
+                    "images": [{"name": "cat.png", "image": None}],
+                },
+            }
+        }
+    )
+    job_id: str
+    input: dict[str, Any]
+
+
 class JobPage(BaseModel):
     """Jobs, newest first. `next` is the `cursor` of the following page, null on the last one."""
 

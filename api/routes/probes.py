@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 
 import anyio
 from anyio import CapacityLimiter
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict
 
 from ..errors import WorkerError
@@ -37,6 +37,7 @@ class HealthFacts:
     comfyui_instances: Sequence[Mapping[str, Any]] = ()
     job_processing: Mapping[str, Any] = field(default_factory=dict)
     problems: Sequence[str] = ()
+    remote_targets: Sequence[Mapping[str, Any]] = ()
 
 
 # Returns nothing when the check passes, else what is wrong; a WorkerError is a failed check as well.
@@ -45,9 +46,10 @@ Check = Callable[[], str | None]
 
 @dataclass(frozen=True)
 class Probes:
-    """What the probes ask. All callables run in a thread, for `patience_s` at most.
+    """What the probes ask. All callables but `page` run in a thread, for `patience_s` at most.
 
     Jobs are still taken, and wait, when one of the `waits_for` checks fails; when another one does they are refused.
+    `page` makes the web page for a request of a browser, None for others.
     """
 
     version: str
@@ -57,6 +59,7 @@ class Probes:
     waits_for: frozenset[str] = frozenset({"comfyui"})
     began: float = field(default_factory=time.monotonic)
     patience_s: float = 2.0
+    page: Callable[[Request], Response | None] = lambda _request: None
 
     def uptime(self) -> "Uptime":
         """How long the worker has been up."""
@@ -147,6 +150,7 @@ class Health(BaseModel):
                 "database_path": "/data/comfyui_jobs.db",
                 "job_stats": {"pending": 2, "running": 1, "completed": 15, "failed": 1, "total": 19},
                 "comfyui_instances": _INSTANCES,
+                "remote_targets": [{"name": "runpod", "status": "healthy", "kind": "runpod", "breaker": "closed"}],
                 "job_processing": {"processor_running": True, "active_jobs": 1},
                 "warnings": [],
             }
@@ -159,6 +163,7 @@ class Health(BaseModel):
     database_path: str
     job_stats: dict[str, int]
     comfyui_instances: ComfyInstances
+    remote_targets: list[dict[str, Any]]
     job_processing: dict[str, Any]
     warnings: list[str]
 
@@ -168,9 +173,10 @@ def router(probes: Probes) -> APIRouter:
     routes = APIRouter(tags=["health"])
     asker = _Asker(probes.patience_s)
 
-    @routes.get("/", summary="Name and version", response_model=Greeting)
-    async def greet() -> Greeting:
-        return Greeting(
+    @routes.get("/", summary="Name and version; for browsers the web page", response_model=Greeting)
+    async def greet(request: Request, response: Response) -> Greeting | Response:
+        response.headers["Vary"] = "Accept"
+        return probes.page(request) or Greeting(
             name="comfyui-worker", version=probes.version, docs="/docs", openapi="/openapi.json", health="/health"
         )
 
@@ -203,6 +209,7 @@ def router(probes: Probes) -> APIRouter:
             database_path=facts.database_path,
             job_stats=dict(facts.job_stats),
             comfyui_instances=_counted(facts.comfyui_instances),
+            remote_targets=[dict(target) for target in facts.remote_targets],
             job_processing=dict(facts.job_processing),
             warnings=[*probes.warnings, *facts.problems],
         )

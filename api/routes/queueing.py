@@ -1,6 +1,7 @@
 """The line of waiting jobs: look, pause, resume, move, clear; and why one waits."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -23,7 +24,7 @@ _SHOWN = 100
 _MOST_SHOWN = 1000
 _JOB_ID = "550e8400-e29b-41d4-a716-446655440000"
 _OTHER_ID = "0b6f6f0e-6f0e-4c1e-9d53-2f1f4d8b8a11"
-_WAITING = {"job_id": _JOB_ID, "priority": "normal", "position": 0, "waited_s": 12.5}
+_WAITING = {"job_id": _JOB_ID, "priority": "normal", "target": "local", "position": 0, "waited_s": 12.5}
 _COUNTS = {"pending": 1, "running": 1, "completed": 15, "failed": 1, "timed_out": 0, "cancelled": 0}
 
 
@@ -32,11 +33,12 @@ def _example(example: dict[str, Any]) -> ConfigDict:
 
 
 class WaitingJob(BaseModel):
-    """A job in line; `position` counts the jobs before it."""
+    """A job in line; `position` counts the jobs of its target before it."""
 
     model_config = _example(_WAITING)
     job_id: str
     priority: Priority
+    target: str
     position: int
     waited_s: float
 
@@ -103,15 +105,13 @@ def router(service: JobService, clock: Callable[[], float] = time.time) -> APIRo
     def look(
         limit: Annotated[int, Query(ge=1, le=_MOST_SHOWN, description="Of `upcoming`", examples=[100])] = _SHOWN,
     ) -> QueueState:
-        upcoming = [
-            WaitingJob(
-                job_id=job.id,
-                priority=job.priority,
-                position=position,
-                waited_s=round(max(0.0, clock() - job.created_at), 3),
-            )
-            for position, job in enumerate(service.upcoming(limit))
-        ]
+        ahead: Counter[str] = Counter()
+        upcoming = []
+        for job in service.upcoming(limit):
+            waited_s = round(max(0.0, clock() - job.created_at), 3)
+            told = {"job_id": job.id, "priority": job.priority, "target": job.target}
+            upcoming.append({**told, "position": ahead[job.target], "waited_s": waited_s})
+            ahead[job.target] += 1
         return QueueState.model_validate(
             {"paused": service.paused(), "counts": counted(service.counts()), "upcoming": upcoming}
         )

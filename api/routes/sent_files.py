@@ -85,6 +85,12 @@ def has_it(if_none_match: str | None, tag: str) -> bool:
     return any(each in {f'"{tag}"', "*"} for each in tags)
 
 
+def is_one_range(wanted: str | None) -> bool:
+    """Whether a Range header is one that is obeyed; others are as none at all."""
+    match = _RANGE.fullmatch(wanted) if wanted else None
+    return match is not None and match.groups() != ("", "")
+
+
 def headers_of(filename: str, mime_type: str, tag: str, *, lasting: bool = True) -> dict[str, str]:
     """What every answer about the file says."""
     inline = mime_type.startswith(_SHOWN) and not _SCRIPTED.search(mime_type)

@@ -52,6 +52,7 @@ _QUEUED = {**_ABOUT, "position": 3, "again": False}
 _STARTED = {**_ABOUT, "stage": "preparing", "attempt": 1, "ahead": None}
 _PREVIEW = {**_ABOUT, "node_id": "3", "mime_type": "image/jpeg", "data": "/9j/4AAQSkZJRgABAQAAAQABAAD..."}
 _OUTPUT = {**_ABOUT, "node_id": "9", "filename": "ComfyUI_00001_.png"}
+_WARNED = {**_ABOUT, "code": "SOCKET_LOST", "message": "The socket to ComfyUI is lost."}
 _FINISHED = {**_ABOUT, "status": "completed", **_NO_ERROR}
 _OVERVIEW = {"paused": False, "counts": _COUNTS}
 
@@ -141,6 +142,14 @@ class Output(About):
     filename: str
 
 
+class Warned(About):
+    """Something about the run that its reader should know; the job goes on."""
+
+    model_config = _example(_WARNED)
+    code: str
+    message: str
+
+
 class Finished(About):
     """The job has ended; nothing comes after it."""
 
@@ -211,6 +220,15 @@ class OutputEvent(BaseModel):
     data: Output
 
 
+class WarningEvent(BaseModel):
+    """The job goes on, but not quite as it should."""
+
+    model_config = _event("warning", _WARNED)
+    event: Literal["warning"]
+    id: str | None
+    data: Warned
+
+
 class FinishedEvent(BaseModel):
     """The last frame."""
 
@@ -229,7 +247,7 @@ class OverviewEvent(BaseModel):
     data: Overview
 
 
-_News = QueuedEvent | StartedEvent | ProgressEvent | OutputEvent | FinishedEvent
+_News = QueuedEvent | StartedEvent | ProgressEvent | OutputEvent | WarningEvent | FinishedEvent
 
 
 class JobEvent(RootModel[Annotated[SnapshotEvent | PreviewEvent | _News, Field(discriminator="event")]]):

@@ -156,11 +156,15 @@ async def submit(service: JobService, request: Request, submission: Submission, 
     key = idempotency_key(request)
     raw = body if body is not None else await request.body() if key else b""
     caller = getattr(request.state, "caller", ANONYMOUS)
+    is_operator = getattr(request.state, "is_operator", False)
+    trace = getattr(request.state, "traceparent", None)
     template = getattr(request.scope.get("route"), "path", request.url.path)
 
     def in_thread() -> Accepted:
         fingerprint = _fingerprint(request.method, template, raw, caller) if key else ""
-        return service.submit(replace(submission, caller=caller, idempotency_key=key, fingerprint=fingerprint))
+        job = {**submission.job, "traceparent": trace} if trace else submission.job
+        sent = replace(submission, job=job, caller=caller, is_operator=is_operator)
+        return service.submit(replace(sent, idempotency_key=key, fingerprint=fingerprint))
 
     return await run_in_threadpool(in_thread)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 from . import log_lines
+from .diffusion_nodes import diffusion_nodes
 from .executor import Directories
 from .faults import Faults, parse
 from .model_nodes import model_nodes
@@ -35,6 +36,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--max-upload-size", type=float, help="MB")
     parser.add_argument("--enable-cors-header", nargs="?", const="*", metavar="ORIGIN")
     parser.add_argument("--model", action="append", default=[], metavar="NAME", help="have StandinModel offer it")
+    parser.add_argument(
+        "--checkpoint", action="append", default=[], metavar="NAME", help="have the nodes of text-to-image offer it"
+    )
+    parser.add_argument("--lora", action="append", default=[], metavar="NAME", help="beside a checkpoint")
     parser.add_argument("--fault", action="append", default=[], metavar="NAME[=VALUE]", help="see GET /standin/faults")
     known, ignored = parser.parse_known_args()
     if ignored:
@@ -59,6 +64,7 @@ def _directories(arguments: argparse.Namespace) -> Directories:
 
 async def _serve(arguments: argparse.Namespace, directories: Directories, faults: Faults) -> None:
     nodes = NODES | RECORDER_NODES | model_nodes(arguments.model)
+    nodes |= diffusion_nodes(arguments.checkpoint, arguments.lora)
     options = Options(arguments.max_upload_size or 100, arguments.enable_cors_header)
     app = create_app(nodes, lambda: object_info(nodes, directories.input), directories, faults, options)
     runner = web.AppRunner(app, access_log=None, keepalive_timeout=3630.0, shutdown_timeout=0.1)

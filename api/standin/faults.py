@@ -69,14 +69,15 @@ def _as_value(value: Any) -> Any:
 class Faults:
     """The faults that are on; safe to use from the event loop and the worker thread."""
 
-    def __init__(self, initial: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, initial: Mapping[str, Any] | None = None, known: Mapping[str, str] = FAULTS) -> None:
+        self._known = known
         self._values: dict[str, Any] = {}
         self._lock = threading.Lock()
         for name, value in (initial or {}).items():
             self.set(name, value)
 
     def set(self, name: str, value: Any) -> None:
-        if name not in FAULTS:
+        if name not in self._known:
             raise UnknownFault(name)
         parsed = _as_value(value)
         with self._lock:

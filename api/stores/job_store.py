@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from ..errors import DuplicateJob
 from ..ids import InstanceName, JobId, PromptId
 from ..jobs.job import TERMINAL, Job, JobError, Lease, Status, rank_of
+from ..jobs.placement import LOCAL
 from ..jobs.store import Added, Admission, Cursor, Idempotency, JobFilter, Page, Place, Progress
 from . import recovery, sql
 from .admission import admit
@@ -67,13 +68,14 @@ class SqlJobStore:
         page = tuple(found[:limit])
         return Page(page, Cursor(page[-1].created_at, page[-1].id) if len(found) > limit else None)
 
-    def upcoming(self, limit: int) -> Sequence[Job]:
-        """The waiting jobs in the order of the line."""
-        rows = self._database.read(lambda connection: connection.execute(sql.UPCOMING, {"count": limit}).all())
+    def upcoming(self, limit: int, target: str | None = None) -> Sequence[Job]:
+        """The waiting jobs in the order of the lines."""
+        statement, given = (sql.UPCOMING, {}) if target is None else (sql.UPCOMING_AT, {"place": target})
+        rows = self._database.read(lambda connection: connection.execute(statement, given | {"count": limit}).all())
         return [job_of(row) for row in rows]
 
     def position(self, job_id: JobId) -> int | None:
-        """How many jobs wait before this one."""
+        """How many jobs of the same target wait before this one."""
 
         def work(connection: Connection) -> int | None:
             place = connection.execute(sql.place_of(job_id)).first()
@@ -87,11 +89,22 @@ class SqlJobStore:
         rows = self._database.read(lambda connection: connection.execute(sql.COUNTS).all())
         return dict.fromkeys(Status, 0) | {Status(word): number for word, number in rows}
 
-    def claim(self, worker: str) -> Job | None:
-        """Take the next job. Not synced: after a power cut it waits again."""
-        given = {"by": worker, "now": self._clock()}
-        row = self._database.write(lambda connection: connection.execute(sql.CLAIM, given).first(), durable=False)
+    def claim(self, worker: str, target: str = LOCAL, besides: Collection[str] = ()) -> Job | None:
+        """Take the target's next job. Not synced: after a power cut it waits again."""
+        given: dict[str, Any] = {"by": worker, "now": self._clock(), "place": target}
+        statement, given = (sql.CLAIM_BESIDES, given | {"besides": [*besides]}) if besides else (sql.CLAIM, given)
+        row = self._database.write(lambda connection: connection.execute(statement, given).first(), durable=False)
         return None if row is None else job_of(row)
+
+    def redirect(self, job_id: JobId, target: str, *, movable: bool = False) -> Job | None:
+        """Have a waiting job run elsewhere. Its prompt is forgotten: only the target that had it could follow it."""
+        given = {"of": job_id, "target": target, "movable": movable, "prompt_id": None, "instance": None}
+
+        def work(connection: Connection) -> Job | None:
+            row = connection.execute(sql.CHANGE_MOVABLE, given).first()
+            return None if row is None else job_of(row)
+
+        return self._requeue(work)
 
     def heartbeat(self, lease: Lease, progress: Progress | None = None) -> Job | None:
         """Say that the worker lives, and how far it is."""

@@ -65,12 +65,12 @@ def _migrate(connection: Connection, version: str) -> None:
     take_steps(connection)
 
 
-def take_steps(connection: Connection) -> None:
-    """Every migration that the database has not seen, from the first one if it has seen none."""
+def take_steps(connection: Connection, to: str = VERSION) -> None:
+    """Every migration up to `to` that the database has not seen, from the first one if it has seen none."""
     from alembic import command
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, VERSION)
+    command.upgrade(config, to)

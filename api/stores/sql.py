@@ -62,34 +62,37 @@ TALLY: Update = (
 )
 CONTROL: Update = update(controls)
 WAITING: ReturningUpdate[Any] = update(jobs).where(IS_QUEUED).returning(jobs)
-UPCOMING: Select[Any] = select(jobs).where(IS_QUEUED).order_by(*_LINE).limit(bindparam("count"))
+_AT_TARGET = jobs.c.target == bindparam("place")
+UPCOMING_AT: Select[Any] = select(jobs).where(IS_QUEUED, _AT_TARGET).order_by(*_LINE).limit(bindparam("count"))
+# The lines of all targets as one: merged by the index alone, then only the rows that are wanted are read.
+_FIRST = select(jobs.c.seq).where(IS_QUEUED).order_by(*_LINE).limit(bindparam("count"))
+UPCOMING: Select[Any] = select(jobs).where(jobs.c.seq.in_(_FIRST.correlate(None))).order_by(*_LINE)
 
 # FOR UPDATE SKIP LOCKED is for PostgreSQL; SQLite's compiler leaves it out, a write has the database to itself there.
 _NEXT = (
     select(jobs.c.seq)
-    .where(IS_QUEUED, jobs.c.available_at <= bindparam("now"))
+    .where(IS_QUEUED, _AT_TARGET, jobs.c.available_at <= bindparam("now"))
     .where(or_(jobs.c.expires_at.is_(None), jobs.c.expires_at > bindparam("now")))
     .where(~select(controls.c.id).where(controls.c.paused).exists())
     .order_by(*_LINE)
     .limit(1)
     .with_for_update(skip_locked=True, of=jobs)
     .correlate(None)
-    .scalar_subquery()
 )
-CLAIM: ReturningUpdate[Any] = (
-    update(jobs)
-    .where(jobs.c.seq == _NEXT)
-    .values(
-        status=Status.RUNNING.value,
-        worker=bindparam("by"),
-        attempt=jobs.c.attempt + 1,
-        attempts=jobs.c.attempts + 1,
-        started_at=bindparam("now"),
-        heartbeat_at=bindparam("now"),
-        expires_at=None,
-        error=None,
-    )
-    .returning(jobs)
+_UNASKED = or_(jobs.c.label.is_(None), jobs.c.label.not_in(bindparam("besides", expanding=True)))
+_CLAIM: Update = update(jobs).values(
+    status=Status.RUNNING.value,
+    worker=bindparam("by"),
+    attempt=jobs.c.attempt + 1,
+    attempts=jobs.c.attempts + 1,
+    started_at=bindparam("now"),
+    heartbeat_at=bindparam("now"),
+    expires_at=None,
+    error=None,
+)
+CLAIM: ReturningUpdate[Any] = _CLAIM.where(jobs.c.seq == _NEXT.scalar_subquery()).returning(jobs)
+CLAIM_BESIDES: ReturningUpdate[Any] = _CLAIM.where(jobs.c.seq == _NEXT.where(_UNASKED).scalar_subquery()).returning(
+    jobs
 )
 
 
@@ -106,6 +109,7 @@ def leading_to(after: Status, among: frozenset[Status] = frozenset(Status)) -> C
 # The values to set are given when it is executed: built once, such an update costs half.
 CHANGE: ReturningUpdate[Any] = update(jobs).where(jobs.c.id == bindparam("of")).returning(jobs)
 CHANGE_QUEUED = CHANGE.where(IS_QUEUED)
+CHANGE_MOVABLE = CHANGE_QUEUED.where(jobs.c.movable)
 _HELD = CHANGE.where(jobs.c.worker == bindparam("by"), jobs.c.attempt == bindparam("nth"))
 
 
@@ -143,6 +147,7 @@ class _Shape(NamedTuple):
 def listed(wanted: JobFilter, limit: int, after: Cursor | None) -> tuple[Select[Any], dict[str, Any]]:
     """A page, newest first, and its parameters."""
     bounds = {"named": wanted.workflow_name, "since": wanted.since, "until": wanted.until}
+    bounds["target"] = wanted.target
     bounds |= {} if after is None else {"after_at": after.created_at, "after_id": after.job_id}
     values = {name: value for name, value in bounds.items() if value is not None}
     given = frozenset({*values, "unnamed"}) if wanted.unnamed else frozenset(values)
@@ -167,6 +172,7 @@ _BOUNDS: Mapping[str, ColumnElement[bool]] = {
     "unnamed": jobs.c.workflow_name.is_(None),
     "since": jobs.c.created_at >= bindparam("since"),
     "until": jobs.c.created_at < bindparam("until"),
+    "target": jobs.c.target == bindparam("target"),
     "after_at": tuple_(jobs.c.created_at, jobs.c.id)
     < tuple_(bindparam("after_at", type_=Double), bindparam("after_id", type_=String)),
 }
@@ -179,28 +185,29 @@ def _page(shape: _Shape, statuses: Sequence[Status]) -> Select[Any]:
 
 
 def place_of(job_id: str) -> Select[Any]:
-    """Rank and sequence of a waiting job."""
-    return select(*_LINE).where(jobs.c.id == job_id, IS_QUEUED)
+    """Target, rank and sequence of a waiting job."""
+    return select(jobs.c.target, *_LINE).where(jobs.c.id == job_id, IS_QUEUED)
 
 
-def ahead_of(rank: float, seq: int) -> ColumnElement[bool]:
-    """The condition of waiting ahead of a place in line."""
-    return and_(IS_QUEUED, tuple_(*_LINE) < (rank, seq))
+def ahead_of(target: str, rank: float, seq: int) -> ColumnElement[bool]:
+    """The condition of waiting ahead of a place in a target's line."""
+    return and_(IS_QUEUED, jobs.c.target == target, tuple_(*_LINE) < (rank, seq))
 
 
-def count_ahead(rank: float, seq: int) -> Select[Any]:
-    """How many jobs wait ahead of a place in line."""
-    return select(func.count()).select_from(jobs).where(ahead_of(rank, seq))
+def count_ahead(target: str, rank: float, seq: int) -> Select[Any]:
+    """How many jobs wait ahead of a place in a target's line."""
+    return select(func.count()).select_from(jobs).where(ahead_of(target, rank, seq))
 
 
-def end_of_line(last: bool) -> Select[Any]:
-    """The rank at one end of the line."""
-    return select(func.max(jobs.c.rank) if last else func.min(jobs.c.rank)).where(IS_QUEUED)
+def end_of_line(target: str, last: bool) -> Select[Any]:
+    """The rank at one end of a target's line."""
+    end = func.max(jobs.c.rank) if last else func.min(jobs.c.rank)
+    return select(end).where(IS_QUEUED, jobs.c.target == target)
 
 
-def make_room(rank: float, seq: int) -> Update:
+def make_room(target: str, rank: float, seq: int) -> Update:
     """Shift everything ahead of a place forward by a second; their order among themselves stays."""
-    return update(jobs).where(ahead_of(rank, seq)).values(rank=jobs.c.rank - 1)
+    return update(jobs).where(ahead_of(target, rank, seq)).values(rank=jobs.c.rank - 1)
 
 
 def overdue(now: float) -> ReturningUpdate[Any]:

@@ -26,9 +26,18 @@ _READERS = 16
 
 
 class SqliteDatabase:
-    """Opens the file, making and migrating it as needed. `sync` is FULL, or NORMAL where a power cut may cost jobs."""
+    """Opens the file, making it as needed. `sync` is FULL, or NORMAL where a power cut may cost jobs.
 
-    def __init__(self, path: Path, sync: str = "FULL", busy_timeout_s: float = 30.0) -> None:
+    `prepare` brings its tables to this release's version; those of the jobs, unless told otherwise.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        sync: str = "FULL",
+        busy_timeout_s: float = 30.0,
+        prepare: "Callable[[SqliteDatabase], None] | None" = None,
+    ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         # Its other files get the same mode from SQLite.
         path.touch(mode=0o600)
@@ -48,7 +57,7 @@ class SqliteDatabase:
         self._file = _identity(path)
         self._wal_sync = GroupSync(path.with_name(f"{path.name}-wal"))
         try:
-            self._prepare()
+            (prepare or _migrate)(self)
         except BaseException:
             self.close()
             raise
@@ -97,11 +106,6 @@ class SqliteDatabase:
         self._group.exclusively(self._writer.close)
         self._writers.dispose()
 
-    def _prepare(self) -> None:
-        if self.read(schema.version_of) != VERSION:
-            # Two processes may start at once: the second finds the work done.
-            self.write(schema.upgrade)
-
     def _empty_wal(self) -> None:
         # Somebody who reads for long must not hold up the writers meanwhile: what cannot be had now comes another time.
         _run(self._writer, "PRAGMA busy_timeout=0")
@@ -132,6 +136,12 @@ class SqliteDatabase:
                 wakers = list(self._wakers)
             for wake in wakers:
                 wake()
+
+
+def _migrate(database: SqliteDatabase) -> None:
+    if database.read(schema.version_of) != VERSION:
+        # Two processes may start at once: the second finds the work done.
+        database.write(schema.upgrade)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -16,10 +16,11 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    false,
     text,
 )
 
-VERSION = "0002"
+VERSION = "0003"
 
 metadata = MetaData()
 
@@ -68,6 +69,9 @@ jobs = Table(
     Column("request_path", String),
     Column("result_path", String),
     Column("shape", String),
+    Column("target", String, nullable=False, server_default="local"),
+    Column("label", String),
+    Column("movable", Boolean, nullable=False, server_default=false()),
 )
 
 
@@ -79,7 +83,7 @@ def _partial(name: str, condition: str, *columns: str) -> None:
 # Claiming, cancelling and counting look only at what has not ended: their cost does not grow with the history.
 QUEUED_SQL = "status = 'queued'"
 ACTIVE_SQL = "status IN ('running', 'canceling')"
-_partial("jobs_waiting", QUEUED_SQL, "rank", "seq")
+_partial("jobs_waiting", QUEUED_SQL, "target", "rank", "seq")
 _partial("jobs_expiring", f"{QUEUED_SQL} AND expires_at IS NOT NULL", "expires_at")
 _partial("jobs_active", ACTIVE_SQL, "status", "heartbeat_at")
 # Listing: whole, by one status, by one workflow. The condition is always true; it keeps SQLite's planner, which

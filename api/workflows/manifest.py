@@ -9,10 +9,11 @@ from ..jobs.request_fields import Fields
 from .input_kinds import FileInput, Input
 
 # Beside the inputs, a call's body holds these.
-RESERVED_INPUTS = frozenset({"async", "webhook", "priority", "labels", "ttl_s", "inputs", "workflow_name"})
+RESERVED_INPUTS = frozenset({"async", "webhook", "priority", "labels", "ttl_s", "gpu", "inputs", "workflow_name"})
 # Paths of the API next to which those of the workflows stand.
 RESERVED_NAMES = frozenset(
-    {"async", "comfy", "jobs", "metrics", "workflows", "v1", "v2", "instances", "queue", "uploads", "admin", "health"}
+    {"async", "comfy", "deploy", "jobs", "metrics", "workflows", "v1", "v2", "instances", "queue", "uploads"}
+    | {"admin", "health"}
 )
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _INPUT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")

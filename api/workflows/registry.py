@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ _LOOK_EVERY_S = 0.5
 log = get_logger()
 # The files of a workflow with their times and sizes.
 Signature = tuple[tuple[str, int, int, int], ...]
+Matches = Callable[[str, Collection[str]], Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -31,19 +32,28 @@ class Entry:
     error: str | None = None
 
 
+def _itself(name: str, known: Collection[str]) -> Sequence[str]:
+    return [name] if name in known else []
+
+
 class Registry:
-    """The workflows below `folders`, a later folder over an earlier one. Safe from any thread."""
+    """The workflows below `folders`, a later folder over an earlier one. Safe from any thread.
+
+    `matches` gives those of the known names that a name means: one, unless it means none or may be any of several.
+    """
 
     def __init__(
         self,
         folder: Path | None = None,
         *,
         roots: Sequence[str] = ("/runpod-volume",),
+        matches: Matches = _itself,
         look_every_s: float = _LOOK_EVERY_S,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._folders = [(BUILTIN, True), *([(folder, False)] if folder else [])]
         self._roots = roots
+        self._matches = matches
         self._look_every_s = look_every_s
         self._clock = clock
         self._lock = threading.Lock()
@@ -66,11 +76,12 @@ class Registry:
     def get(self, name: str) -> NamedWorkflow:
         """The workflow of that name. Raises WorkflowNotFound with the nearest names, WorkflowUnusable."""
         entries = {entry.name: entry for entry in self.entries()}
-        if name not in entries:
-            raise _unknown(name, list(entries))
-        entry = entries[name]
+        found = self._matches(name, entries)
+        if len(found) != 1:
+            raise _unknown(name, list(entries), found)
+        entry = entries[found[0]]
         if entry.workflow is None:
-            raise WorkflowUnusable(f"The workflow {name} cannot be used: {entry.error}.")
+            raise WorkflowUnusable(f"The workflow {entry.name} cannot be used: {entry.error}.")
         return entry.workflow
 
     def _look(self) -> None:
@@ -135,9 +146,9 @@ def _twice(entry: Entry, other: Entry) -> Entry:
     return Entry(other.name, other.path, other.is_builtin, other.signature, other.workflow, other.error or error)
 
 
-def _unknown(name: str, names: list[str]) -> WorkflowNotFound:
-    near = nearest(name, names)
-    hint = f" Nearest: {', '.join(near)}." if near else ""
+def _unknown(name: str, names: list[str], meant: Sequence[str]) -> WorkflowNotFound:
+    near = list(meant) or nearest(name, names)
+    hint = f" {'It may be any of' if meant else 'Nearest:'} {', '.join(near)}." if near else ""
     message = f"There is no workflow {name[:64]!r}; GET /api/workflows lists those there are.{hint}"
     detail = Detail(field="workflow_name", code="unknown_workflow", message=message, nearest=near)
     return WorkflowNotFound(message, [detail])

@@ -46,6 +46,10 @@ class ApiWorker:
             raise
         return self
 
+    def know(self, name: str, value: str) -> None:
+        """Set a variable for the next start."""
+        self._environment[name] = value
+
     def kill(self) -> None:
         self.process.kill()
 

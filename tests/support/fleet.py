@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from api.breaker import Breaker
 from api.comfyui.catalog import Catalog
 from api.comfyui.client import ComfyClient
 from api.comfyui.limits import RunLimits
@@ -11,7 +12,6 @@ from api.comfyui.stream import ComfyStream
 from api.ids import InstanceName, PromptId
 from api.jobs.cancel import CancelToken
 from api.pool.balancer import Balancer
-from api.pool.breaker import Breaker
 from api.pool.cleanup import Cleaner
 from api.pool.instance import Instance, StartPatience
 from api.pool.member import Member
@@ -34,7 +34,7 @@ class Fleet:
         self._folder = folder
 
     def add(self, name: str, slots: int = 2, **options: Any) -> Member:
-        url = f"http://{name}:1"
+        url = f"http://{name}" if ":" in name else f"http://{name}:1"
         client = ComfyClient(url)
         patience = StartPatience(1, 1, 1)
         instance = Instance(

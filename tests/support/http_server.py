@@ -45,7 +45,7 @@ class HttpServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._ready.wait(20) and self.url, "the server did not start"
+        assert self._ready.wait(60) and self.url, "the server did not start"
         return self
 
     def __exit__(

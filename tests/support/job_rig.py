@@ -44,6 +44,9 @@ class Seats:
         timeout_s = min(timeout_s, _STOP_HEARD_S)
         if not self._usable.wait(timeout_s) or not self._free.acquire(timeout=timeout_s):
             return None
+        if not self._usable.is_set():  # held since
+            self._free.release()
+            return None
         return TakenSeat(self._free)
 
     def taken(self) -> int:
@@ -140,7 +143,7 @@ def job_rig(folder: Path, **options: Any) -> Iterator[JobRig]:
     values: dict[str, Any] = {
         "check": functools.partial(parse, limits=Limits()),
         "check_webhook": lambda _url: None,
-        "waits_for": lambda: None,
+        "waits_for": lambda _job: None,
     }
     service = JobService(
         store=store,

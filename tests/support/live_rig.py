@@ -119,8 +119,12 @@ class Stream:
                 self.retry_ms = int(fields["retry"])
             if "data" in fields:
                 self.ids.append(fields.get("id"))
-                yield checked(fields)
+                yield self.frame(fields)
             fields = {}
+
+    def frame(self, fields: Mapping[str, str]) -> dict[str, Any]:
+        """One event, held against its schema."""
+        return checked(fields)
 
     def until(self, event: str, **data: Any) -> dict[str, Any]:
         """The next frame of that kind with that data; those before are read over."""

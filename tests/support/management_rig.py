@@ -25,6 +25,7 @@ from api.models.downloads import Downloads
 from api.models.fetch import ModelFetcher
 from api.models.folders import ModelFolders
 from api.models.hashes import HashBook
+from api.models.listing import ModelListing
 from api.models.source import AllowedHosts, Sources
 from api.outputs.folder import OutputFolder
 from api.routes import exposition, management, management_models, management_stream
@@ -149,7 +150,7 @@ def management_rig(
             [
                 exposition.router(metrics.exposition),
                 management_stream.router(broadcast, guard.knows, guard.sign, clients, idle_s=idle_s),
-                management_models.router(folders, book, downloads),
+                management_models.router(ModelListing(folders, lambda: []), book, downloads),
                 management.router(surface),
             ],
             probes=Probes("1"),

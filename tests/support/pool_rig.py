@@ -35,7 +35,7 @@ class PoolRig:
     def told(self, standin: StandinProcess) -> dict[str, Any]:
         return self.instances()[name_of(standin)]
 
-    def wait_status(self, standin: StandinProcess, status: str, timeout_s: float = 20) -> None:
+    def wait_status(self, standin: StandinProcess, status: str, timeout_s: float = 60) -> None:
         wait_for(lambda: self.told(standin)["status"] == status, f"{name_of(standin)} to be {status}", timeout_s)
 
     def wait_healthy(self) -> None:

@@ -78,7 +78,7 @@ class Run:
         # A daemon, so that a run which hangs fails its test and not the whole session.
         threading.Thread(target=self._run, name="test-run", daemon=True).start()
 
-    def wait_for(self, condition: Callable[[ComfyEvent], bool], timeout_s: float = 20) -> ComfyEvent:
+    def wait_for(self, condition: Callable[[ComfyEvent], bool], timeout_s: float = 60) -> ComfyEvent:
         """The first event that fits, once it is there."""
         with self._changed:
             self._changed.wait_for(lambda: any(map(condition, self.events)) or self._future.done(), timeout_s)
@@ -86,7 +86,7 @@ class Run:
         assert fitting, f"never came; events: {self.events}, end: {self._future}"
         return fitting[0]
 
-    def wait_for_a(self, kind: type, timeout_s: float = 20) -> ComfyEvent:
+    def wait_for_a(self, kind: type, timeout_s: float = 60) -> ComfyEvent:
         return self.wait_for(lambda event: isinstance(event, kind), timeout_s)
 
     def end(self, timeout_s: float = 60) -> RunEnd:

@@ -114,7 +114,7 @@ class RunpodPlatform:
             self._stops.append(job_id)
             self._changed.notify_all()
 
-    def wait_taken(self, job_id: str, timeout_s: float = 20.0) -> float:
+    def wait_taken(self, job_id: str, timeout_s: float = 60.0) -> float:
         """When a worker took the job (monotonic clock)."""
         self._wait(lambda: self._jobs[job_id].taken_at is not None, timeout_s, f"job {job_id} was not taken")
         return self._jobs[job_id].taken_at or 0.0
@@ -124,11 +124,11 @@ class RunpodPlatform:
         """Whether a worker has asked for jobs."""
         return self._takes > 0
 
-    def wait_polled(self, timeout_s: float = 20.0) -> None:
+    def wait_polled(self, timeout_s: float = 60.0) -> None:
         """Until a worker is up and asks for jobs."""
         self._wait(lambda: self.polled, timeout_s, "no worker asked for a job")
 
-    def wait_updates(self, job_id: str, count: int, timeout_s: float = 20.0) -> list[Update]:
+    def wait_updates(self, job_id: str, count: int, timeout_s: float = 60.0) -> list[Update]:
         """The progress of a job once there are `count` updates."""
         self._wait(lambda: len(self._jobs[job_id].updates) >= count, timeout_s, f"job {job_id}: too few updates")
         return self.updates(job_id)

@@ -31,7 +31,7 @@ class StandinProcess:
         faults: Mapping[str, Any] | None = None,
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
-        start_timeout_s: float = 20.0,
+        start_timeout_s: float = 60.0,
     ) -> None:
         self.port = port
         self.initial_faults = dict(faults or {})

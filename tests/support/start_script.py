@@ -87,7 +87,7 @@ class StartScript:
         assert self.process is not None
         self.process.send_signal(number)
 
-    def status(self, timeout_s: float = 20.0) -> int:
+    def status(self, timeout_s: float = 60.0) -> int:
         """Exit status, once it has ended."""
         assert self.process is not None
         return self.process.wait(timeout_s)

@@ -133,6 +133,17 @@ def test_announcements_and_webhooks(metrics: Metrics) -> None:
     assert value(found, "comfyui_webhook_attempts_total", outcome="failed") == 2
 
 
+def test_remote_targets_and_the_time_of_their_workflows() -> None:
+    remotes = [{"name": "far", "status": "unhealthy", "breaker": "half_open"}, {"name": "near", "status": "healthy"}]
+    metrics = Metrics("1", lambda: state(remotes=remotes))
+    metrics.note_end(job(target="far", instance="far"))
+    found = text(metrics)
+    assert value(found, "comfyui_workflow_duration_seconds_sum", gpu_type="far") == 10
+    assert value(found, "comfyui_workflow_duration_seconds_sum", gpu_type="local") == 0
+    assert [value(found, "comfyui_remote_target_up", target=name) for name in ("far", "near")] == [0, 1]
+    assert [value(found, "comfyui_remote_target_breaker_state", target=name) for name in ("far", "near")] == [1, 0]
+
+
 @pytest.mark.parametrize(
     ("instance", "up", "breaker"),
     [

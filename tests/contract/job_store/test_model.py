@@ -17,6 +17,7 @@ from api.jobs.job import ACTIVE, TERMINAL, Lease, Priority, Status, may_follow
 from api.jobs.store import JobFilter
 
 AGEING_S = 3600.0
+PLACES = st.sampled_from(["local", "local", "far"])
 
 
 @dataclass
@@ -31,6 +32,8 @@ class Known:
     lease: Lease | None = None
     attempts: int = 0
     heartbeat_at: float = 0.0
+    target: str = "local"
+    movable: bool = False
 
     def go(self, status: Status, now: float) -> None:
         assert may_follow(self.status, status)
@@ -60,26 +63,41 @@ class StoreAgainstModel(RuleBasedStateMachine):
     def now(self) -> float:
         return self.stores.clock.now
 
-    @rule(target=jobs, priority=st.sampled_from(Priority), ttl=st.none() | st.integers(1, 40))
-    def add(self, priority: Priority, ttl: int | None) -> JobId:
+    @rule(
+        target=jobs,
+        priority=st.sampled_from(Priority),
+        ttl=st.none() | st.integers(1, 40),
+        place=PLACES,
+        pin=st.booleans(),
+    )
+    def add(self, priority: Priority, ttl: int | None, place: str, pin: bool) -> JobId:
         expires_at = None if ttl is None else self.now + ttl
-        job = self.stores.add(priority=priority, expires_at=expires_at, max_attempts=2)
+        where = {"target": place, "movable": not pin}
+        job = self.stores.add(priority=priority, expires_at=expires_at, max_attempts=2, **where)
         rank = self.now - priority.weight * AGEING_S
-        self.known[job.id] = Known(rank, seq=next(self._numbers), expires_at=expires_at)
+        self.known[job.id] = Known(rank, next(self._numbers), expires_at=expires_at, target=place, movable=not pin)
         return job.id
+
+    @rule(job_id=jobs, place=PLACES)
+    def redirect(self, job_id: JobId, place: str) -> None:
+        known = self.known.get(job_id)
+        legal = known is not None and known.status is Status.QUEUED and known.movable
+        assert (self.stores.jobs.redirect(job_id, place) is not None) is legal
+        if known and legal:
+            known.target, known.movable = place, False
 
     @rule(seconds=st.integers(1, 30))
     def tick(self, seconds: int) -> None:
         self.stores.clock.tick(seconds)
 
-    def line(self) -> list[str]:
+    def line(self, place: str | None = None) -> list[str]:
         waiting = [(job.rank, job.seq, job_id) for job_id, job in self.known.items() if job.status is Status.QUEUED]
-        return [job_id for _, _, job_id in sorted(waiting)]
+        return [job_id for _, _, job_id in sorted(waiting) if place in {None, self.known[job_id].target}]
 
-    @rule(target=leases, worker=st.sampled_from(["w1", "w2"]))
-    def claim(self, worker: str) -> Lease:
-        claimable = [job for job in self.line() if (self.known[job].expires_at or self.now + 1) > self.now]
-        job = self.stores.jobs.claim(worker)
+    @rule(target=leases, worker=st.sampled_from(["w1", "w2"]), place=PLACES)
+    def claim(self, worker: str, place: str) -> Lease:
+        claimable = [job for job in self.line(place) if (self.known[job].expires_at or self.now + 1) > self.now]
+        job = self.stores.jobs.claim(worker, place)
         if job is None:
             assert not claimable
             return Lease(JobId("none"), worker, 0)
@@ -154,16 +172,16 @@ class StoreAgainstModel(RuleBasedStateMachine):
             known.go(Status.QUEUED, self.now)
             known.rank, known.attempts, known.expires_at = self.now - job.priority.weight * AGEING_S, 0, None
 
-    @precondition(lambda self: len(self.line()) > 1)
+    @precondition(lambda self: len(self.line("local")) > 1)
     @rule(data=st.data())
     def move(self, data: st.DataObject) -> None:
-        line = self.line()
+        line = self.line("local")
         job_id = data.draw(st.sampled_from(line))
         before = data.draw(st.sampled_from(sorted(set(line) - {job_id})))
         assert self.stores.jobs.move(JobId(job_id), before=JobId(before))
         line.remove(job_id)
         line.insert(line.index(before), job_id)
-        assert [job.id for job in self.stores.jobs.upcoming(1000)] == line
+        assert [job.id for job in self.stores.jobs.upcoming(1000, "local")] == line
         for job in self.stores.jobs.upcoming(1000):
             self.known[job.id].rank = job.rank
 
@@ -198,6 +216,8 @@ class StoreAgainstModel(RuleBasedStateMachine):
         counts = {status: number for status, number in self.stores.jobs.counts().items() if number}
         assert counts == Counter(known.status for known in self.known.values())
         assert [job.id for job in self.stores.jobs.upcoming(1000)] == self.line()
+        for place in ("local", "far"):
+            assert [job.id for job in self.stores.jobs.upcoming(1000, place)] == self.line(place)
 
 
 TestStoreAgainstModel = StoreAgainstModel.TestCase

@@ -74,6 +74,33 @@ def test_steps_and_the_short_cut_give_the_same_schema(tmp_path: Path, empty_url:
     assert found[2] == found[3]
 
 
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"])
+def test_jobs_of_an_older_release_are_taken_over(tmp_path: Path, kind: str, request: pytest.FixtureRequest) -> None:
+    address = str(tmp_path / "old.db") if kind == "sqlite" else request.getfixturevalue("empty_url")
+    url = f"sqlite:///{address}" if kind == "sqlite" else address.replace("postgresql:", "postgresql+psycopg:")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        schema.take_steps(connection, "0002")
+        for job_id, status in (("waits", "queued"), ("ended", "failed")):
+            connection.execute(
+                text(
+                    "INSERT INTO jobs (id, created_at, status, priority, rank, dialect, available_at, attempts,"
+                    " max_attempts, attempt, progress, cancel_requested)"
+                    " VALUES (:id, 1, :status, 'normal', 1, '', 1, 0, 3, 0, 0, false)"
+                ),
+                {"id": job_id, "status": status},
+            )
+    engine.dispose()
+    if kind == "postgres":
+        postgres.migrate(address)
+    with opened(address) as stores:
+        (waits,) = stores.jobs.upcoming(5, "local")
+        assert (waits.id, waits.target, waits.label, waits.movable) == ("waits", "local", None, False)
+        assert stores.jobs.claim("w", "elsewhere") is None
+        assert stores.jobs.claim("w") is not None
+        assert stores.jobs.retry(JobId("ended")) is not None
+
+
 def test_a_store_of_another_version_refuses_and_says_what_to_do(stores: Stores) -> None:
     def set_version(connection: Connection) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
@@ -164,9 +191,11 @@ def test_a_full_disk_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
 WALKS = {
     "claim": (sql.CLAIM, "jobs_waiting"),
     "upcoming": (sql.UPCOMING, "jobs_waiting"),
+    "upcoming of a target": (sql.UPCOMING_AT, "jobs_waiting"),
+    "end of the line": (sql.end_of_line("local", last=True), "jobs_waiting"),
     "count queued": (sql.COUNT_QUEUED, "jobs_waiting"),
     "counts": (sql.COUNTS, "jobs_waiting"),
-    "ahead": (sql.count_ahead(1.0, 1), "jobs_waiting"),
+    "ahead": (sql.count_ahead("local", 1.0, 1), "jobs_waiting"),
     "stale": (sql.stale(1.0), "jobs_active"),
     "overdue": (sql.overdue(1.0), "jobs_expiring"),
     "purge": (sql.purged(Status.FAILED, 1.0, 5), "jobs_ended"),
@@ -192,7 +221,8 @@ def test_no_statement_walks_the_history(tmp_path: Path, name: str) -> None:
     assert any(index in step for step in jobs)
     assert all(" USING " in step for step in jobs)
     sorting = {step for step in steps if "TEMP B-TREE" in step}
-    assert not sorting or name == "stale"  # by age over two statuses, of which few are there
+    # By age over two statuses, of which few are there; the lines of all targets, of which only those that wait.
+    assert not sorting or name in {"stale", "upcoming"}
 
 
 def test_starting_loads_neither_alembic_nor_the_other_database(tmp_path: Path) -> None:

@@ -74,7 +74,8 @@ def test_submit_runs_follows_and_fetches(worker: FakeWorker, home: Path):
     ready(worker)
     sets = ["--set", "6.text=a cat = nice", "--set", "3.seed=7", "--set", '6.x="7"']
     images = ["--image", "a.png", "--image", "mask.png=a.png", "--image", "far.png=https://example.org/x?a=b"]
-    done = run(worker, home, "submit", "workflow.json", *images, *sets, "--priority", "high", "--out", "made")
+    options = ["--priority", "high", "--gpu", "fast", "--out", "made"]
+    done = run(worker, home, "submit", "workflow.json", *images, *sets, *options)
     assert (done.returncode, done.stdout) == (0, "made/a.png\n"), done.stderr
     assert (home / "made" / "a.png").read_bytes() == b"result"
     assert done.stderr.splitlines() == [f"job {JOB}", "waiting, 2 ahead", " 50 % KSampler", "completed"]
@@ -85,7 +86,7 @@ def test_submit_runs_follows_and_fetches(worker: FakeWorker, home: Path):
         ("far.png", "https://"),
     ]
     assert asked.json["overrides"] == {"6.text": "a cat = nice", "3.seed": 7, "6.x": "7"}
-    assert (asked.json["priority"], asked.headers["authorization"]) == ("high", "Bearer k1")
+    assert (asked.json["priority"], asked.json["gpu"], asked.headers["authorization"]) == ("high", "fast", "Bearer k1")
 
 
 def test_no_wait_prints_the_id_alone(worker: FakeWorker, home: Path):

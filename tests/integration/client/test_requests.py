@@ -19,7 +19,8 @@ def test_a_submit_carries_workflow_files_overrides_key_and_credentials(worker: F
     (tmp_path / "a.png").write_bytes(b"picture")
     worker.answer("POST", "/run", 202, PENDING)
     images = {"a.png": tmp_path / "a.png", "b.png": b"bytes", "c.png": "https://example.org/c.png"}
-    job = client.submit(WORKFLOW, images, {"6.text": "b"}, priority="high", webhook="https://example.org/hook")
+    hook = "https://example.org/hook"
+    job = client.submit(WORKFLOW, images, {"6.text": "b"}, priority="high", gpu="salad", webhook=hook)
     (asked,) = worker.asked("POST", "/run")
     assert (job.job_id, job.status, job.ended) == (JOB, "pending", False)
     assert asked.json == {
@@ -31,7 +32,8 @@ def test_a_submit_carries_workflow_files_overrides_key_and_credentials(worker: F
         ],
         "overrides": {"6.text": "b"},
         "priority": "high",
-        "webhook": "https://example.org/hook",
+        "gpu": "salad",
+        "webhook": hook,
     }
     assert asked.headers["authorization"] == "Bearer secret-key"
 

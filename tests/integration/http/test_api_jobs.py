@@ -18,6 +18,7 @@ from api.ids import InstanceName, JobId
 from api.jobs.durations import Durations
 from api.jobs.estimate import Estimates
 from api.jobs.job import ACTIVE, Job, Status
+from api.jobs.placement import LOCAL
 from api.jobs.statistics import Statistics
 from api.jobs.store import JobFilter
 from api.routes import api_jobs, metrics_json
@@ -44,7 +45,7 @@ def routers(rig: JobRig, links: OutputLinks) -> list[APIRouter]:
         running=lambda: rig.service.list(JobFilter(ACTIVE)).jobs,
         upcoming=rig.service.upcoming,
         live=dict,
-        slots=lambda: [InstanceName("comfy:8188")],
+        slots=lambda: {LOCAL: {InstanceName("comfy:8188"): ""}},
         clock=rig.clock,
     )
     facts = ProcessorFacts(is_running=True, concurrency=1, poll_s=1.0, instances=(INSTANCE,), storage={})

@@ -13,6 +13,7 @@ from api.errors import StoreUnavailable
 from api.routes.auth import Guard
 from api.routes.probes import HealthFacts, Probes
 
+FAR = {"name": "far", "status": "healthy", "kind": "runpod", "breaker": "closed"}
 FACTS = HealthFacts(
     database_path="/data/jobs.db",
     job_stats={"pending": 2, "running": 1, "completed": 15, "failed": 1, "total": 19},
@@ -21,6 +22,7 @@ FACTS = HealthFacts(
         {"name": "127.0.0.1:8189", "status": "unhealthy", "reason": "It does not answer."},
     ],
     job_processing={"processor_running": True, "active_jobs": 1},
+    remote_targets=[FAR],
 )
 
 
@@ -79,6 +81,7 @@ def test_health_is_the_union_of_what_was_promised() -> None:
         "database_path": "/data/jobs.db",
         "job_stats": FACTS.job_stats,
         "comfyui_instances": {"total": 2, "healthy": 1, "instances": FACTS.comfyui_instances},
+        "remote_targets": [FAR],
         "job_processing": FACTS.job_processing,
         "warnings": ["Anybody can run jobs."],
     }

@@ -13,7 +13,15 @@ from support.live_rig import LiveRig, Stream, guarded, live_rig
 from support.openapi_examples import without_example
 from support.waiting import wait_for
 
-from api.jobs.events import NodeStarted, OutputProduced, PreviewMade, ProgressMade, PromptQueued, StepReached
+from api.jobs.events import (
+    NodeStarted,
+    OutputProduced,
+    PreviewMade,
+    ProgressMade,
+    PromptQueued,
+    SocketChanged,
+    StepReached,
+)
 from api.jobs.job import JobError, Status
 
 PICTURE = PreviewMade("3", "image/jpeg", b"\xff\xd8 half a picture")
@@ -54,7 +62,8 @@ def test_a_job_is_told_from_its_place_in_line_to_its_end(live: LiveRig) -> None:
             "nodes_done": 3,
             "nodes_total": 7,
         }
-        live.play << OutputProduced("9", "a.png") << {}
+        live.play << SocketChanged(connected=False) << OutputProduced("9", "a.png") << {}
+        assert stream.until("warning")["code"] == "SOCKET_LOST"
         assert stream.until("output")["filename"] == "a.png"
         assert stream.until("finished") == {"job_id": job.id, "at": told["at"], "status": "completed", "error": None}
         assert list(stream) == []
@@ -271,6 +280,6 @@ def test_the_document_knows_every_kind_of_event(live: LiveRig) -> None:
     content = document["paths"]["/events/{job_id}"]["get"]["responses"]["200"]["content"]
     assert list(content) == ["text/event-stream"]
     schema = document["components"]["schemas"][content["text/event-stream"]["schema"]["$ref"].rsplit("/", 1)[1]]
-    known = {"snapshot", "queued", "started", "progress", "preview", "output", "finished"}
+    known = {"snapshot", "queued", "started", "progress", "preview", "output", "warning", "finished"}
     assert set(schema["discriminator"]["mapping"]) == known
     assert without_example(document) == []

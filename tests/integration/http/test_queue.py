@@ -38,8 +38,8 @@ def test_the_line_is_shown_in_its_order(live: LiveRig) -> None:
     live.jobs.clock.tick(7)
     state = live.get("/queue").json()
     assert state["upcoming"] == [
-        {"job_id": urgent.id, "priority": "high", "position": 0, "waited_s": 7.0},
-        {"job_id": plain.id, "priority": "normal", "position": 1, "waited_s": 12.0},
+        {"job_id": urgent.id, "priority": "high", "target": "local", "position": 0, "waited_s": 7.0},
+        {"job_id": plain.id, "priority": "normal", "target": "local", "position": 1, "waited_s": 12.0},
     ]
     assert state["counts"] == {
         "pending": 2,

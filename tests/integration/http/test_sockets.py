@@ -62,6 +62,7 @@ def test_a_socket_of_one_job_tells_it_to_its_end_and_closes(live: LiveRig) -> No
 def test_a_socket_of_one_job_goes_on_where_it_was(live: LiveRig) -> None:
     job = live.jobs.submit()
     with open_socket(live, f"/ws/{job.id}") as socket:
+        until(socket, "snapshot")
         live.play << OutputProduced("9", "1.png")
         place = until(socket, "output")["id"]
     live.play << OutputProduced("9", "2.png") << {}

@@ -12,8 +12,9 @@ from support.waiting import wait_for
 
 from api.errors import ComfyBusy, ComfyDied, DiskFull, ExecutionFailed, JobTimedOut, WorkerError
 from api.ids import InstanceName, PromptId
-from api.jobs.events import NodeStarted, ProgressMade, PromptAssigned, PromptQueued
+from api.jobs.events import NodeStarted, ProgressMade, PromptAssigned, PromptQueued, StepReached
 from api.jobs.job import Status
+from api.jobs.placement import Arrival, Placement
 from api.jobs.ports import Attempt, OutputFile
 from api.jobs.result import failure
 
@@ -308,3 +309,51 @@ def test_high_before_normal_before_low(rig: JobRig) -> None:
             rig.ended(job)
     assert [job["id"] for job in runs.jobs] == [job.id for job in reversed(jobs)]
     assert replace(jobs[0], rank=0.0).status is Status.QUEUED
+
+
+def test_a_label_nobody_here_has_costs_one_look_and_is_left_to_others(tmp_path: Path) -> None:
+    def place(arrival: Arrival) -> Placement:
+        return Placement(label=arrival.request.gpu)
+
+    with job_rig(tmp_path, place=place) as rig:
+        labelled = [rig.submit({"gpu": "a100"}) for _ in range(5)]
+        plain = [rig.submit() for _ in range(3)]
+        here = Runs(lambda _emit, _cancel, host: failure(ComfyBusy("Not here.")) if host.placement.label else DONE)
+        with rig.dispatching(here):
+            assert [rig.ended(job).status for job in plain] == [Status.SUCCEEDED] * 3
+        # Not each of them in turn, and none of them has to wait for the one who has the label.
+        assert sum(host.placement.label is not None for host in here.hosts) < len(labelled)
+        assert all(rig.service.get(job.id).available_at <= rig.clock() for job in labelled)
+        with rig.dispatching(Runs(DONE), worker="worker-2"):
+            assert {rig.ended(job).worker for job in labelled} == {"worker-2"}
+
+
+def test_a_job_for_which_there_is_no_thread_waits_and_the_next_ones_run(rig: JobRig) -> None:
+    runs = Runs(DONE)
+    with rig.dispatching(runs) as dispatcher:
+        usual = threading.stack_size(2**47)  # more than the address space: no thread can be started
+        try:
+            job = rig.submit()
+            waiting = wait_for(lambda: (found := rig.service.get(job.id)).available_at > rig.clock() and found, "it")
+        finally:
+            threading.stack_size(usual)
+        assert (waiting.status, waiting.attempt, dispatcher.running()) == (Status.QUEUED, 0, 0)
+        assert [seats.taken() for seats in rig.seats] in ([0], [1])
+        make_due(rig)
+        assert rig.ended(job).status is Status.SUCCEEDED
+    assert len(runs.hosts) == 1
+
+
+def test_what_no_database_can_hold_stops_no_heartbeat(rig: JobRig) -> None:
+    def counts_far(emit: Any, cancel: Any, _host: Any) -> dict[str, Any]:
+        emit(PromptAssigned(PROMPT, COMFY))
+        emit(NodeStarted("1", "EmptyImage", ""))
+        emit(StepReached("1", 10**30, 10**30))
+        emit(ProgressMade(50.0, 1, 2))
+        return until_cancelled(emit, cancel, _host)
+
+    with rig.dispatching(Runs(counts_far)):
+        job = rig.submit()
+        wait_for(lambda: rig.service.get(job.id).progress == 0.5, "how far it is to be written down")
+        rig.service.cancel(job.id)
+        assert rig.ended(job).status is Status.CANCELLED

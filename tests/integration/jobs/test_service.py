@@ -234,7 +234,7 @@ class TestWhy:
         assert rig.service.why(job.id) == "It is next in line."
 
     def test_no_comfyui(self, tmp_path: Path) -> None:
-        with job_rig(tmp_path, waits_for=lambda: "No ComfyUI can take it: it is still starting.") as rig:
+        with job_rig(tmp_path, waits_for=lambda _job: "No ComfyUI can take it: it is still starting.") as rig:
             assert "still starting" in rig.service.why(rig.submit().id)
 
     @pytest.mark.parametrize(("status", "words"), [(Status.SUCCEEDED, "succeeded"), (Status.TIMED_OUT, "timed out")])

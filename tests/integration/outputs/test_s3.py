@@ -1,5 +1,6 @@
 """S3 as it really answers: headers, multipart, URLs, faults, a bucket of the request's own."""
 
+import hashlib
 import subprocess
 import sys
 import threading
@@ -9,18 +10,20 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import requests
+from structlog.testing import capture_logs
 from support.output_files import comfy_png, noise, output_file
 from support.s3_server import ACCESS_KEY_ID, SECRET_ACCESS_KEY, S3Server
 from support.waiting import wait_for
 
 from api.errors import InputNotFound, InputUrlRefused, InvalidInput, InvalidSettings, StorageUnreachable
 from api.ids import JobId
-from api.jobs.ports import OutputFile
+from api.jobs.ports import InputFile, OutputFile
 from api.jobs.request import OutputOptions, S3Config
 from api.outputs.delivery import Delivery
 from api.outputs.disk import DiskSink
 from api.outputs.inline import InlineSink
 from api.outputs.s3 import RequestBuckets, S3Sink
+from api.remotes import SharedInputs
 from api.s3 import S3Connection, connect
 
 JOB = JobId("job-1")
@@ -276,3 +279,24 @@ assert not {"boto3", "botocore"} & set(sys.modules)
 """
     root = Path(__file__).resolve().parents[3]
     subprocess.run([sys.executable, "-W", "error", "-c", program], check=True, cwd=root)
+
+
+def test_shared_inputs_lie_apart_by_job_until_they_are_removed(
+    server: S3Server, connection: S3Connection, tmp_path: Path
+) -> None:
+    path = noise(tmp_path / "in", 1000)
+    file = InputFile("sub/in.png", path, "image/png", 1000, hashlib.sha256(path.read_bytes()).hexdigest())
+    shared = SharedInputs(connection, "/kept/outputs")
+    url = shared.put(JOB, file)
+    assert requests.get(url, timeout=10).content == path.read_bytes()
+    shared.put(JobId("../../job"), file)
+    keys = server.keys()
+    assert len(keys) == 2 and all(key.startswith("kept/outputs/inputs/") and ".." not in key for key in keys)
+    shared.remove(JOB, [file])
+    assert len(server.keys()) == 1 and requests.get(url, timeout=10).status_code == 404
+    shared.remove(JOB, [file])  # again is no harm
+    server.refuse_keys("inputs/")
+    with capture_logs() as logs:
+        shared.remove(JobId("../../job"), [file])
+    (told,) = [entry for entry in logs if entry["log_level"] == "warning"]
+    assert "AccessDenied" in told["error"] and SECRET_ACCESS_KEY not in str(logs)

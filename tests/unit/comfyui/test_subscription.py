@@ -36,12 +36,12 @@ def test_previews_are_given_up_first_then_old_progress_and_never_hints():
     box.put(Progress("1", 2, 9))
     box.put(Progress("1", 3, 9))
     box.put(Hint(HintKind.ENDED))
-    box.put(LookNow())
+    box.put(LookNow(connected=False))
     box.put(NodeExecuting("2", "2"))
     assert box.take(0) == [
         Hint(HintKind.SUCCEEDED),
         Hint(HintKind.ENDED),
-        LookNow(),
+        LookNow(connected=False),
         NodeExecuting("2", "2"),
     ]
     assert box.dropped == 4
@@ -77,9 +77,9 @@ def test_take_waits_for_the_first_event():
     taken: list[object] = []
     thread = threading.Thread(target=lambda: taken.extend(box.take(30)))
     thread.start()
-    box.put(LookNow())
+    box.put(LookNow(connected=False))
     thread.join(10)
-    assert taken == [LookNow()]
+    assert taken == [LookNow(connected=False)]
 
 
 def test_a_hint_comes_at_once_and_brings_along_what_came_before():

@@ -3,6 +3,7 @@
 import random
 import statistics
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 from support.job_stores import Clock
@@ -14,6 +15,7 @@ from api.jobs.estimate import Estimates, remaining_execution_s
 from api.jobs.events import NodeStarted, ProgressMade, PromptAssigned, PromptStarted, StageFinished
 from api.jobs.job import Job, Status
 from api.jobs.measured import Live, Measured, Phase
+from api.jobs.placement import LOCAL
 
 EVEN = tuple(number / 10 for number in range(1, 10))
 HERE, THERE = InstanceName("a:1"), InstanceName("b:1")
@@ -121,6 +123,8 @@ class Line:
     waiting: list[Job] = field(default_factory=list)
     live: dict[JobId, Live] = field(default_factory=dict)
     slots: list[InstanceName] = field(default_factory=lambda: [HERE])
+    labels: dict[InstanceName, str] = field(default_factory=dict)
+    elsewhere: dict[str, dict[InstanceName, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.estimates = Estimates(
@@ -128,7 +132,7 @@ class Line:
             running=lambda: self.running,
             upcoming=lambda: self.waiting,
             live=lambda: self.live,
-            slots=lambda: self.slots,
+            slots=lambda: {LOCAL: {slot: self.labels.get(slot, "") for slot in self.slots}, **self.elsewhere},
             clock=self.clock,
         )
 
@@ -137,12 +141,13 @@ class Line:
             job = Job(JobId("0"), 0.0, status=Status.SUCCEEDED, shape=shape)
             self.durations.note(job, Run({"execute": each, "deliver": 1.0}))
 
-    def wait(self, name: str, shape: str) -> Job:
-        self.waiting.append(Job(JobId(name), self.clock(), shape=shape))
+    def wait(self, name: str, shape: str, **values: Any) -> Job:
+        self.waiting.append(Job(JobId(name), self.clock(), shape=shape, **values))
         return self.waiting[-1]
 
-    def run(self, name: str, shape: str, now: Live, at: InstanceName | None = HERE) -> Job:
+    def run(self, name: str, shape: str, now: Live, at: InstanceName | None = HERE, target: str = LOCAL) -> Job:
         job = Job(JobId(name), self.clock(), status=Status.RUNNING, started_at=self.clock(), shape=shape, instance=at)
+        job = replace(job, target=target)
         self.running.append(job)
         self.live[job.id] = now
         return job
@@ -223,6 +228,32 @@ def test_runs_of_other_workers_count(line: Line) -> None:
     assert line.estimates.remaining_s(job) == 4 + 10 + 1
 
 
+def test_each_target_has_a_line_of_its_own(line: Line) -> None:
+    line.elsewhere = {"far": {InstanceName("far 1"): "", InstanceName("far 2"): ""}, "off": {}}
+    line.run("r", "long:1", live(0.0))
+    far = [line.wait(f"f{number}", "short:1", target="far") for number in range(3)]
+    near, off = line.wait("n", "short:1"), line.wait("o", "short:1", target="off")
+    assert [line.estimates.remaining_s(job) for job in (*far, near, off)] == [11, 11, 21, 71, None]
+    assert [line.estimates.wait_s(job) for job in (*far, near, off)] == [0, 0, 10, 60, None]
+
+
+def test_what_there_is_no_telling_of_elsewhere_hides_nothing_here(line: Line) -> None:
+    line.elsewhere = {"far": {InstanceName("far 1"): ""}}
+    line.run("stuck", "short:1", live(60.0), InstanceName("far"), "far")
+    behind, near = line.wait("b", "short:1", target="far"), line.wait("n", "short:1")
+    assert [line.estimates.wait_s(job) for job in (behind, near)] == [None, 0]
+
+
+def test_a_job_with_a_label_waits_for_a_comfyui_that_has_it(line: Line) -> None:
+    line.slots, line.labels = [HERE, THERE], {THERE: "Fast"}
+    line.run("r", "long:1", live(0.0), THERE)
+    fast, free = line.wait("1", "short:1", label="fast"), line.wait("2", "short:1")
+    named, gone = line.wait("3", "short:1", label=str(HERE)), line.wait("4", "short:1", label="gone")
+    assert [line.estimates.wait_s(job) for job in (fast, free, named, gone)] == [60, 0, 10, None]
+    line.clock.tick(0.25)
+    assert line.estimates.wait_s(fast) == 59.75
+
+
 def test_a_long_line_is_gone_through_once_for_many_questions(line: Line) -> None:
     jobs = [line.wait(str(number), "short:1") for number in range(1000)]
     asked: list[int] = []
@@ -231,7 +262,7 @@ def test_a_long_line_is_gone_through_once_for_many_questions(line: Line) -> None
         running=list,
         upcoming=lambda: asked.append(1) or jobs,
         live=dict,
-        slots=lambda: [HERE],
+        slots=lambda: {LOCAL: {HERE: ""}},
         clock=line.clock,
     )
     assert [estimates.remaining_s(job) for job in jobs[:3]] == [11.0, 21.0, 31.0]

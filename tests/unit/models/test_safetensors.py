@@ -60,3 +60,9 @@ def test_whole_files_pass(tmp_path: Path, content: bytes) -> None:
 def test_what_is_wrong_is_said(tmp_path: Path, content: bytes, reason: str) -> None:
     with pytest.raises(InvalidInputFile, match=reason):
         check(tmp_path, content)
+
+
+def test_the_shapes_of_its_tensors(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(made({"__metadata__": {}, "a": tensor(0, 6, [2, 3]), "b": tensor(6, 6, [0]), "c": 7}, b"123456"))
+    assert safetensors.shapes(path) == {"a": [2, 3], "b": [0]}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from support.fleet import NOW, Fleet, job, put, ticket
 
-from api.pool.breaker import Cause
+from api.breaker import Cause
 from api.pool.needs import Offers
 
 

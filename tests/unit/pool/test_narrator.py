@@ -26,6 +26,7 @@ from api.jobs.events import (
     ProgressMade,
     PromptQueued,
     PromptStarted,
+    SocketChanged,
     StepReached,
 )
 from api.pool.narrator import Narrator
@@ -72,7 +73,18 @@ def test_a_run_from_the_queue_to_the_end():
 def test_a_prompt_that_only_waits_is_not_told_as_begun():
     """Who counts ComfyUI's deaths against a job must not count this one."""
     began = (PromptStarted, NodeStarted, ProgressMade, StepReached)
-    assert not [event for event in told(PromptAccepted(1), PromptWaiting(3), LookNow()) if isinstance(event, began)]
+    assert not [
+        event
+        for event in told(PromptAccepted(1), PromptWaiting(3), LookNow(connected=False))
+        if isinstance(event, began)
+    ]
+
+
+def test_it_is_told_when_the_socket_goes_and_comes():
+    assert told(LookNow(connected=False), LookNow(connected=True)) == [
+        SocketChanged(connected=False),
+        SocketChanged(connected=True),
+    ]
 
 
 def test_a_second_run_does_not_go_back():

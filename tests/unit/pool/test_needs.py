@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from api.ids import InstanceName
 from api.pool.needs import Offers, needs_of, refusal
 
@@ -32,6 +34,11 @@ def test_what_cannot_be_seen_counts_as_there() -> None:
     assert codes({"Loader": remote}, workflow("z.safetensors")) == []
     assert codes({"Loader": {"input": {"required": {"ckpt_name": ["STRING", {}]}}}}, workflow("z.safetensors")) == []
     assert codes({"Loader": LOADER}, workflow("a.safetensors", lora="z.safetensors")) == []
+
+
+@pytest.mark.parametrize("entry", [None, 5, "x", [LOADER], {"input": [1]}, {"input": {"required": {"ckpt_name": 5}}}])
+def test_a_definition_that_makes_no_sense_is_no_obstacle(entry: Any) -> None:
+    assert codes({"Loader": entry}, workflow("z.safetensors")) == []
 
 
 def test_values_that_are_no_models_are_comfyuis_to_judge() -> None:

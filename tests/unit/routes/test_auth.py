@@ -57,3 +57,21 @@ def test_no_link_is_needed_where_no_key_is() -> None:
 )
 def test_an_open_door_to_the_network_is_warned_about(host: str, keys: list[str], is_warned: bool) -> None:
     assert bool(Guard(keys).warning(host)) is is_warned
+
+
+@pytest.mark.parametrize(
+    ("keys", "admin", "key", "is_operator"),
+    [
+        ([], None, None, True),
+        ([], "admin", None, False),
+        ([], "admin", "admin", True),
+        (["user"], None, "user", True),
+        (["user"], "admin", "user", False),
+        (["user"], "admin", "admin", True),
+    ],
+)
+def test_operators_are_those_who_may_do_everything(
+    keys: list[str], admin: str | None, key: str | None, is_operator: bool
+) -> None:
+    headers = {"x_api_key": key} if key else {}
+    assert Guard(keys, admin).admit(scope("/run", method="POST", **headers)).is_operator is is_operator

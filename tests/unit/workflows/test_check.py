@@ -185,9 +185,9 @@ def test_a_dense_graph_takes_no_time():
     dense = {
         str(index): node(**{f"i{p}": [str(p), 0] for p in range(max(0, index - 40), index)}) for index in range(900)
     }
-    started = time.perf_counter()
+    started = time.process_time()
     graph.check(dense)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2
 
 
 def test_too_many_nodes():

@@ -11,6 +11,7 @@ from support.workflow_folders import IMAGE, TEMPLATE, WIDTH, manifest, write_fol
 from api.errors import WorkflowNotFound, WorkflowUnusable
 from api.workflows.manifest import Manifest
 from api.workflows.named import Unusable, read
+from api.workflows.naming import builtin
 from api.workflows.registry import Registry
 
 DOCUMENTATION = Path(__file__).resolve().parents[3] / "docs" / "named-workflows.md"
@@ -116,6 +117,18 @@ def test_an_unknown_name_gets_the_nearest_ones() -> None:
         Registry().get("rezise")
     assert caught.value.details[0]["nearest"] == ["resize"]
     assert "Nearest: resize." in caught.value.message
+
+
+def test_other_spellings_and_aliases_find_a_workflow(tmp_path: Path) -> None:
+    for name in ("shrink", "portrait_v1", "portrait-v2"):
+        write_folder(tmp_path, name)
+    registry = Registry(tmp_path, matches=builtin().matches)
+    for asked, name in (("Shrink", "shrink"), ("Upscaler", "upscale-image"), ("Portrait V1", "portrait_v1")):
+        assert registry.get(asked).name == name
+    with pytest.raises(WorkflowNotFound, match="It may be any of portrait-v2, portrait_v1"):
+        registry.get("portrait")
+    with pytest.raises(WorkflowNotFound, match="There is no workflow 'shrink-v2'"):
+        registry.get("shrink-v2")
 
 
 def test_the_result_is_the_only_end_when_it_is_not_named(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.pool.breaker import Breaker, Cause, State
+from api.breaker import Breaker, Cause, State
 
 
 class Clock:

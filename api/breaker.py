@@ -1,4 +1,4 @@
-"""A circuit breaker: after failures in a row a ComfyUI gets no more jobs until a trial has gone well."""
+"""A circuit breaker: after failures in a row what runs jobs gets no more of them until a trial has gone well."""
 
 import time
 from collections import Counter
@@ -17,14 +17,14 @@ class State(StrEnum):
 
 
 class Cause(StrEnum):
-    """What fails: looks at the ComfyUI, or the jobs it is given. Either can go well while the other does not."""
+    """What fails: looks at what runs jobs, or the jobs it is given. Either can go well while the other does not."""
 
     PROBE = "probe"
     RUN = "run"
 
 
 class Breaker:
-    """Not thread-safe: used under the pool's lock.
+    """Not thread-safe: used under its owner's lock.
 
     One opened by probes may be tried again as soon as ComfyUI answers. One opened by runs keeps `open_s`, and each
     trial that fails doubles it, to ten times as much: its probes go well, so only jobs would find out.

@@ -1,0 +1,18 @@
+"""What became of a job, in one sentence for whoever asks why it is where it is."""
+
+from .job import Job, Status
+
+
+def what_became_of(job: Job) -> str:
+    """For a job that does not wait."""
+    match job.status:
+        case Status.RUNNING:
+            node = f" at node {job.node}" if job.node else ""
+            return f"It does not wait: it is running{node}, {job.progress:.0%} done."
+        case Status.CANCELING:
+            return "It was cancelled while it ran and stops as soon as its node lets it."
+        case Status.SUCCEEDED:
+            return "It does not wait: it has succeeded."
+        case _:
+            reason = f": {job.error.message}" if job.error else "."
+            return f"It does not wait: it is {job.status.value.replace('_', ' ')}{reason}"

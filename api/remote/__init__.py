@@ -1,0 +1,1 @@
+"""Targets that are not ours: a RunPod serverless endpoint, a SaladTechnologies comfyui-api."""
