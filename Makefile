@@ -6,7 +6,7 @@ STAMP := $(VENV)/.installed
 CLIENT := clients/typescript
 CLIENT_STAMP := $(CLIENT)/node_modules/.installed
 
-.PHONY: setup demo test again client check fmt bench clean
+.PHONY: setup demo test drills again client check fmt bench clean
 .DEFAULT_GOAL := help
 
 help: ## show the verbs
@@ -29,6 +29,9 @@ test: $(STAMP) ## run the tests
 	@$(BIN)/python -m pytest -q -n 4 --dist loadfile
 	@if command -v npm >/dev/null; then $(MAKE) -s $(CLIENT_STAMP) && cd $(CLIENT) && npx vitest run; \
 	  else echo "No npm: the tests of the TypeScript client are left out"; fi
+
+drills: $(STAMP) ## run the long drills that `make test` leaves out
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile -m drill
 
 again: $(STAMP) ## run those tests again, one by one, that failed last
 	@$(BIN)/python -m pytest -q --last-failed --last-failed-no-failures none

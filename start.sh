@@ -90,6 +90,7 @@ choose_instances() {
     say "COMFY_INSTANCES=$COMFY_INSTANCES is neither auto nor a number up to 99."
     exit 1
   fi
+  count=$((10#$count)) # 08 is no octal number
   if ((count < 2)); then return; fi
   if [[ $COMFY_ARGS =~ --port[=\ ][0-9]+ ]]; then COMFY_ARGS="${COMFY_ARGS/"${BASH_REMATCH[0]}"/}"; fi
   for ((number = 0; number < count; number++)); do

@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--out", type=Path, default=Path("demo_output"))
     show.set_defaults(command=lambda arguments: demo.run(arguments.job, arguments.out))
     _add_workflows(commands.add_parser("workflows", help="named workflows: add, list, check"))
-    commands.add_parser("deploy", help="ComfyUI Deploy: catalog, demo")
+    commands.add_parser("deploy", help="ComfyUI Deploy: catalog, demo; checks of names and routing")
     migrate = commands.add_parser("migrate", help="bring the job database to this release's version")
     migrate.set_defaults(command=_migrate)
     gallery = commands.add_parser(

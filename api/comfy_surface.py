@@ -1,17 +1,18 @@
-"""/api/comfy put together: its routes over the job layer and the pool."""
+"""/api/comfy put together: its routes over the job layer, the pool and the gallery. Imported with the first of them."""
 
 from fastapi import APIRouter
 
+from .comfyui.catalog import Catalog
 from .job_layer import JobLayer
 from .jobs.watching import Watch
+from .models.contents import ModelContents
+from .models.folders import ModelFolders
 from .pool.foreign import Foreign
-from .routes import comfy_api, comfy_object_info, comfy_stream, comfy_view
+from .routes import comfy_api, comfy_object_info, comfy_stream, comfy_text2img, comfy_view
 from .routes.auth import Guard
 from .routes.comfy_events import Backoff
 from .routes.comfy_prompts import Prompts
-from .routes.limits import Rate
 from .routes.links import OutputLinks
-from .settings import Settings
 
 
 def routers(layer: JobLayer, guard: Guard) -> list[APIRouter]:
@@ -39,7 +40,12 @@ def routers(layer: JobLayer, guard: Guard) -> list[APIRouter]:
     ]
 
 
-def rates_of(settings: Settings) -> list[Rate]:
-    """The rate limit of the files."""
-    rate = settings.comfy_view_rate
-    return [Rate(rate, comfy_view.PATH)] if settings.comfy_enabled and rate else []
+def text2img(layer: JobLayer, folders: ModelFolders) -> APIRouter:
+    """Text-to-image; the model files in `folders` tell what they are."""
+    roster = layer.core.comfy.roster
+
+    def catalogs() -> list[Catalog]:
+        # Jobs go to those that are well; what the others offer is of use only where none is.
+        return [member.catalog for member in roster.takers or roster.members]
+
+    return comfy_text2img.router(layer.service, catalogs, ModelContents(folders).shapes)

@@ -1,4 +1,4 @@
-"""`python -m api deploy …`: the catalogue of ComfyUI Deploy as documents, and demos that show it at work."""
+"""`python -m api deploy …`: the catalogue as documents, demos that show it at work, checks of names and routing."""
 
 import argparse
 import contextlib
@@ -27,7 +27,7 @@ from .jobs.events import JobEvent, NodeStarted, ProgressMade, PromptAssigned, Pr
 from .jobs.ports import InputFile, RunOutcome, RunRequest
 from .jobs.request import DeploymentSpec
 from .settings import Settings, load_settings
-from .workflows.naming import names_file
+from .workflows import naming, routing_file
 from .workflows.registry import Registry
 
 _STANDIN = "api.standin.deploy"
@@ -49,6 +49,14 @@ def _parser() -> argparse.ArgumentParser:
     catalog = commands.add_parser("catalog", help=f"write {CATALOG_FILE} and {MAPPING_FILE}")
     catalog.add_argument("--out", type=Path, required=True, metavar="DIR")
     catalog.set_defaults(command=_catalog)
+    for word, what, check in (
+        ("names", "names of workflows (WORKFLOW_NAMES)", _check_names),
+        ("routing", "rules of where jobs go (ROUTING_FILE)", _check_routing),
+    ):
+        checks = commands.add_parser(word, help=what).add_subparsers(required=True, metavar="action")
+        one = checks.add_parser("check", help="tell what is wrong with a file, a line each")
+        one.add_argument("file", type=Path, metavar="FILE")
+        one.set_defaults(command=check)
     shown = commands.add_parser("demo", help="show it at work; without COMFY_DEPLOY_API_KEY on a stand-in")
     demos = shown.add_subparsers(required=True, metavar="demo")
     api = demos.add_parser("api", help="connect, and list workflows, deployments and machines")
@@ -70,19 +78,37 @@ def _catalog(arguments: argparse.Namespace) -> int:
     logs.configure("warning", "console")
     if settings.comfy_deploy_api_key is None:
         raise DeployOff("Set COMFY_DEPLOY_API_KEY: the catalogue is of the account that it opens.")
-    _, catalog = _connected(settings)
-    naming = names_file(settings.workflow_names).get()
+    client, catalog = _connected(settings)
+    names = naming.names_file(settings.workflow_names).get()
     local = [entry.name for entry in Registry(settings.workflows_dir, roots=settings.workflow_paths).entries()]
     workflows = catalog.workflows()
     documents = {
-        CATALOG_FILE: workflows_catalog(workflows, catalog.deployments(), catalog.machines(), naming),
-        MAPPING_FILE: name_mapping(workflows, local, naming),
+        CATALOG_FILE: workflows_catalog(workflows, catalog.deployments(), catalog.machines(), names, client.base_url),
+        MAPPING_FILE: name_mapping(workflows, local, names, client.base_url),
     }
     arguments.out.mkdir(parents=True, exist_ok=True)
     for name, text in documents.items():
         (arguments.out / name).write_text(text, encoding="utf-8")
         _say(str(arguments.out / name))
     return 0
+
+
+def _check_names(arguments: argparse.Namespace) -> int:
+    return _told_of(arguments.file, naming.check(arguments.file))
+
+
+def _check_routing(arguments: argparse.Namespace) -> int:
+    logs.configure("warning", "console")
+    names = naming.names_file(load_settings().workflow_names)
+    return _told_of(arguments.file, routing_file.check(arguments.file, names.get()))
+
+
+def _told_of(file: Path, faults: Sequence[str]) -> int:
+    for fault in faults:
+        sys.stderr.write(f"{file}: {fault}\n")
+    if not faults:
+        _say(f"{file} is sound.")
+    return 1 if faults else 0
 
 
 def _demo_api(arguments: argparse.Namespace) -> int:
@@ -169,9 +195,13 @@ def _show(line: ProgressLine, event: JobEvent) -> None:
 
 def _save(outcome: RunOutcome, out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
+    written: set[str] = set()
     for file in outcome.files:
-        shutil.copyfile(file.path, out / file.filename)
-        _say(f"Wrote {out / file.filename} ({file.mime_type}, {file.size_bytes:,} bytes)")
+        # Two nodes may call theirs alike.
+        name = f"{len(written)}-{file.filename}" if file.filename in written else file.filename
+        written.add(name)
+        shutil.copyfile(file.path, out / name)
+        _say(f"Wrote {out / name} ({file.mime_type}, {file.size_bytes:,} bytes)")
     for text in outcome.texts:
         _say(f"Text of {text.node_id}: {text.text}")
     for warning in outcome.warnings:
@@ -197,14 +227,14 @@ def _somewhere() -> Iterator[Settings]:
 
 def _connected(settings: Settings) -> tuple[DeployClient, Catalog]:
     secret = settings.comfy_deploy_api_key
-    naming = names_file(settings.workflow_names)
+    names = naming.names_file(settings.workflow_names)
     return connect(
         settings.comfy_deploy_api_url,
         secret.get_secret_value() if secret else None,
         prefix=settings.comfy_deploy_api_prefix,
         timeout_s=settings.comfy_deploy_timeout_s,
         ttl_s=settings.comfy_deploy_cache_ttl_s,
-        standard=lambda name: naming.get().standard(name),
+        standard=lambda name: names.get().standard(name),
     )
 
 

@@ -1,12 +1,16 @@
 """Settings → ComfyUI Deploy: the target that runs deployments, where there is a key."""
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from .errors import WorkerError, WorkflowNotFound
-from .jobs.placement import DEPLOY
+from .errors import InternalError, JobCancelled, JobTimedOut, WorkerError, WorkflowNotFound
+from .jobs.ends import Run
+from .jobs.intake import Intake
+from .jobs.job import Job, Status
+from .jobs.placement import DEPLOY, Arrival, Placement
 from .jobs.submission import Submission
 from .settings import Settings
 from .workflows.binding import INPUTS as _INPUTS
@@ -18,6 +22,9 @@ if TYPE_CHECKING:
     from .comfydeploy.plan import RouteMachine
 
 _CACHE = "comfy-deploy"
+# Where a job of ComfyUI Deploy says whom to tell.
+_REPORT = "report"
+_ENDS = {Status.CANCELLED: JobCancelled.code, Status.TIMED_OUT: JobTimedOut.code}
 # How often it is asked whether it is back.
 _POLLS_PER_LOOK = 2.5
 
@@ -55,14 +62,48 @@ def _is_here(name: str, workflows: Registry) -> bool:
     return True
 
 
+def checking(place: Callable[[Arrival], Placement], deploy: "Deploy | None") -> Callable[[Arrival], Placement]:
+    """`place`, which then also refuses runs of ComfyUI Deploy that could not run there."""
+
+    def checked(arrival: Arrival) -> Placement:
+        placement, request = place(arrival), arrival.request
+        if deploy is not None and request.deployment is not None and placement.target == DEPLOY:
+            files = [image.name for image in request.images]
+            deploy.check(request.deployment, arrival.job_id, placement.label, files)
+        return placement
+
+    return checked
+
+
+class Unrun:
+    """Tells ComfyUI Deploy of those of its runs that ended on this machine without a run: in line, or by a lost worker.
+
+    Of all others the handler tells. `tell` may take a minute.
+    """
+
+    def __init__(self, intake: Intake, tell: Callable[[object, Mapping[str, Any]], None]) -> None:
+        self._intake = intake
+        self._tell = tell
+
+    def note(self, job: Job, run: Run | None) -> None:
+        """A job has ended."""
+        kept = self._intake.reopen(job.id) if run is None and job.status is not Status.SUCCEEDED else None
+        if kept is not None and kept[0]["input"].get(_REPORT):
+            code = _ENDS.get(job.status) or (job.error.code if job.error else InternalError.code)
+            told = job.error.message if job.error else f"The run was {job.status.value.lower()} before it began."
+            arguments = (kept[0], {"error": told, "code": code})
+            threading.Thread(target=self._tell, args=arguments, name="report-unrun", daemon=True).start()
+
+
 def build_deploy(
     settings: Settings, root: Path, standard: Callable[[str], str], route: "RouteMachine"
 ) -> "Deploy | None":
     """None without a key. `root` is where the jobs' files are. Connects to nothing yet. Raises InvalidSettings."""
     if settings.comfy_deploy_api_key is None:
         return None
-    from .comfydeploy.build import build, connect  # only where it is used
+    from .comfydeploy.build import Tries, build, connect  # only where it is used
 
+    tries = Tries()
     redis_url = settings.comfy_deploy_redis_url
     client, catalog = connect(
         settings.comfy_deploy_api_url,
@@ -73,10 +114,12 @@ def build_deploy(
         cache_dir=settings.comfy_deploy_cache_dir or root / _CACHE,
         redis_url=redis_url.get_secret_value() if redis_url else None,
         standard=standard,
+        on_try=tries,
     )
     return build(
         client,
         catalog,
+        tries=tries,
         webhook_url=settings.webhook_url,
         route=route,
         max_runs=settings.comfy_deploy_max_runs,

@@ -11,8 +11,7 @@ from .gallery.caretaker import Caretaker
 from .gallery.files import GalleryFolder
 from .gallery.gallery import Gallery
 from .job_layer import JobLayer, spool_root
-from .routes import comfy_gallery, comfy_ingest
-from .routes.gallery_item import GalleryLinks
+from .routes.paths import COMFY_INGEST, INGEST_ROOM_BYTES
 from .settings import Settings
 
 _BELOW_ROOT = Path("generated") / "comfy"
@@ -41,6 +40,9 @@ class GalleryLayer:
         """The routes. `sign` makes tokens for links."""
         if not self.is_served:
             return []
+        from .routes import comfy_gallery, comfy_ingest
+        from .routes.gallery_item import GalleryLinks
+
         links = GalleryLinks(sign)
         return [
             comfy_ingest.router(self.gallery, links),
@@ -50,7 +52,7 @@ class GalleryLayer:
     @property
     def body_limits(self) -> dict[str, int]:
         """Bodies of its own size, by path."""
-        return {comfy_ingest.INGEST_PATH: self.max_bytes + comfy_ingest.ROOM_BYTES}
+        return {COMFY_INGEST: self.max_bytes + INGEST_ROOM_BYTES}
 
 
 def build_gallery(layer: JobLayer) -> GalleryLayer:

@@ -110,6 +110,11 @@ class JobHandler:
         self._place(request)
         return request
 
+    def tell_of(self, job: object, result: Mapping[str, Any]) -> None:
+        """Tell whoever is told of the job beside its caller that it has ended without a run. May take a minute."""
+        if report := self._report(parse(self._expand(job), self._limits)):
+            report.ended(result)
+
     def _run_logged(
         self, request: JobRequest, emit: Emit, cancel: CancelToken, inline_limit_bytes: int | None, host: Host
     ) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from .deploy_layer import build_deploy, deploy_names, redirected
+from .deploy_layer import Unrun, build_deploy, checking, deploy_names, redirected
 from .deploy_machine import accept
 from .errors import InvalidSettings, JobNotFound
 from .ids import JobId
@@ -168,6 +168,7 @@ def build_job_layer(settings: Settings, bodies: Bodies) -> JobLayer:
         core,
         lambda target: trouble_of(remotes[target]) if target in remotes else None,
         lambda machine: deploy.machine_trouble(machine) if deploy else None,
+        lambda spec: deploy.workflow_name(spec) if deploy else spec.name,
     )
     intake = Intake(spool, sealer, core.inputs.keep, uploads.find, core.inputs.check)
     guard = AddressGuard(settings.webhook_allow_private, settings.webhook_allowed_hosts)
@@ -188,7 +189,7 @@ def build_job_layer(settings: Settings, bodies: Bodies) -> JobLayer:
             redirected(accept.submission(submission), core.workflows, deploy)
         ),
         shape_of=_shape_of,
-        place=routing.place,
+        place=checking(routing.place, deploy),
     )
     worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     webhooks = WebhookSender(
@@ -221,6 +222,7 @@ def build_job_layer(settings: Settings, bodies: Bodies) -> JobLayer:
     targets = build_targets(core, remotes, dispatcher)
     statistics = _statistics(settings, database)
     service.on_end(statistics.note)
+    service.on_end(Unrun(intake, core.handler.tell_of).note)
     if core.tracing:
         service.on_end(functools.partial(_trace, core.tracing, spool))
     estimates = _estimates(settings, statistics.durations, service, targets, core.comfy.roster)

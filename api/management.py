@@ -133,6 +133,8 @@ def build_management(
     layer.service.on_end(metrics.note_end)
     layer.hub.listen(metrics.note_update)
     layer.webhooks.on_try(metrics.note_webhook)
+    if layer.deploy is not None:
+        layer.deploy.tries.listen(metrics.deploy.note)
     folders = ModelFolders(
         [settings.comfy_root / "models", _NETWORK_VOLUME / "models"],
         _own_folders(settings),

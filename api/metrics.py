@@ -17,6 +17,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from . import errors
+from .deploy_metrics import DeployMetrics
 from .errors import WorkerError
 from .gpu import Gpu
 from .jobs.ends import Run
@@ -97,6 +98,7 @@ class Metrics:
         self._webhooks = Counter(
             "comfyui_webhook_attempts_total", "Tries to send a webhook, by outcome", ["outcome"], registry=registry
         )
+        self.deploy = DeployMetrics(registry)
         self._requests = Histogram(
             "http_server_request_duration_seconds",
             "HTTP requests, until the last byte was sent",

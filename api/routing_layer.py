@@ -8,6 +8,7 @@ from typing import Any, Literal
 from .errors import Detail, InvalidInput, WorkerError, WorkflowUnusable
 from .jobs.placement import LOCAL, Arrival, Placement, Places
 from .jobs.ports import Workflow
+from .jobs.request import DeploymentSpec
 from .pool.gpu_type import PREFIX
 from .pool.roster import Roster
 from .settings import Settings
@@ -69,7 +70,8 @@ class Explained:
 class RoutingLayer:
     """`target_trouble` and `machine_trouble` say why a target, or a machine of ComfyUI Deploy, takes no jobs now.
 
-    They ask nobody and are None for those that take some. Safe to share between threads.
+    They ask nobody and are None for those that take some. `deployed_name` is what the workflow of a deployment is
+    called there. Safe to share between threads.
     """
 
     router: Router
@@ -79,16 +81,21 @@ class RoutingLayer:
     roster: Roster
     target_trouble: Callable[[str], str | None] = _unknown_target
     machine_trouble: Callable[[str], str | None] = _not_watched
+    deployed_name: Callable[[DeploymentSpec], str] = lambda spec: spec.name
 
     def place(self, arrival: Arrival) -> Placement:
-        """Where the job runs. Raises InvalidInput, Forbidden, and WorkflowUnusable for rules that lead nowhere."""
+        """Where the job runs. Raises InvalidInput, Forbidden, and WorkflowUnusable for rules that lead nowhere.
+
+        For a deployment that asks for a place also what `deployed_name` raises.
+        """
         asked = self.places.of(arrival.request)
         request, tables = arrival.request, self.router.tables()
         if request.deployment is not None:
             # The rules for its workflow are asked once it is known which that is; whether it may choose, now.
             choice = Destination(DEPLOY, asked.label or "", gpu_type=request.deployment.gpu)
-            if choice != Destination(DEPLOY):
-                name = request.deployment.name or None
+            if choice != Destination(DEPLOY) and tables.deployments.allow_override != "all":
+                # Not by what it is called in the request: by its id it would be none that the rules know.
+                name = self.deployed_name(request.deployment)
                 tables.deployments.route(Ask(name, (), arrival.job_id, choice, arrival.is_operator))
             return asked
         wanted = _wanted(asked, request.machine_id)
@@ -216,10 +223,18 @@ def build_routing(
     settings: Settings,
     core: Services,
     target_trouble: Callable[[str], str | None],
-    machine_trouble: Callable[[str], str | None] = _not_watched,
+    machine_trouble: Callable[[str], str | None],
+    deployed_name: Callable[[DeploymentSpec], str],
 ) -> RoutingLayer:
     """The routing of ROUTING_FILE, under the names of WORKFLOW_NAMES."""
     router = Router(settings.routing_file, core.names.get)
     return RoutingLayer(
-        router, core.names, core.workflows, core.places, core.comfy.roster, target_trouble, machine_trouble
+        router,
+        core.names,
+        core.workflows,
+        core.places,
+        core.comfy.roster,
+        target_trouble,
+        machine_trouble,
+        deployed_name,
     )

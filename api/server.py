@@ -24,6 +24,7 @@ from .routes.auth import Authentication, Guard
 from .routes.body import BodyLimit
 from .routes.errors import BORDER_HANDLERS, HANDLERS
 from .routes.exposition import Timed, Timing
+from .routes.late import LateRoutes
 from .routes.limits import Rate, RateLimit
 from .routes.methods import HeadAsGet
 from .routes.openapi import documented
@@ -48,7 +49,7 @@ log = get_logger()
 
 
 def create_app(
-    routers: Sequence[APIRouter],
+    routers: Sequence[APIRouter | LateRoutes],
     *,
     probes: probing.Probes,
     guard: Guard,
@@ -89,7 +90,7 @@ def create_app(
     routers = (probing.router(probes), *routers)
     for router in routers:
         # Not `include_router`: it nests, and every request is then matched twice against all routes of each router.
-        app.router.routes.extend(router.routes)
+        app.router.routes.extend([router] if isinstance(router, LateRoutes) else router.routes)
     app.openapi = documented(app, routers, is_open=guard.is_open)  # type: ignore[method-assign]
     return app
 

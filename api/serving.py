@@ -7,8 +7,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
-from . import __version__, comfy_surface, management, server
-from .comfyui.catalog import Catalog
+from . import __version__, management, server
 from .errors import WorkerError
 from .gallery_layer import GalleryLayer, build_gallery
 from .gpu import SystemStats
@@ -17,14 +16,10 @@ from .jobs.job import Status
 from .jobs.watching import Watch
 from .logs import get_logger
 from .management import ManagementLayer, build_management
-from .models.contents import ModelContents
 from .routes import (
     admin,
     api_jobs,
-    comfy_text2img,
     deliveries,
-    deploy,
-    deploy_machine,
     events,
     instances,
     jobs,
@@ -34,7 +29,6 @@ from .routes import (
     outputs,
     page,
     queueing,
-    routing,
     runpod,
     runpod_job,
     sockets,
@@ -44,8 +38,19 @@ from .routes import (
 from .routes.auth import Guard
 from .routes.dialects import job_stats
 from .routes.errors import RUNPOD
+from .routes.late import LateRoutes
+from .routes.limits import Rate
 from .routes.links import OutputLinks
 from .routes.metrics_json import ProcessorFacts
+from .routes.paths import (
+    COMFY_PREFIX,
+    COMFY_VIEW,
+    DEPLOY_MACHINE_PREFIX,
+    DEPLOY_OPERATOR_PATHS,
+    DEPLOY_PREFIX,
+    DEPLOY_WEBHOOK,
+    DEPLOY_WEBHOOK_BYTES,
+)
 from .routes.probes import HealthFacts, Probes
 from .settings import Settings
 from .workflows.named import NamedWorkflow
@@ -57,7 +62,7 @@ _OPERATOR_PATHS = (
     *api_jobs.OPERATOR_PATHS,
     *metrics_json.OPERATOR_PATHS,
     *management.OPERATOR_PATHS,
-    *deploy.OPERATOR_PATHS,
+    *DEPLOY_OPERATOR_PATHS,
 )
 _BODIES = {RUNPOD: runpod_job.webhook_body}
 
@@ -70,11 +75,13 @@ def serve(settings: Settings) -> int:
 
     managed = build_management(layer, lambda: _instances(layer), lambda: _system_stats(layer), __version__)
     gallery = build_gallery(layer)
+    app = create_app(layer, stopping, managed, gallery)
 
     def start(_url: str) -> None:
         layer.start()
         managed.start()
         gallery.start()
+        threading.Thread(target=_make_late_routes, args=(app,), name="late-routes", daemon=True).start()
 
     def stop() -> None:
         if layer.drain(settings.shutdown_grace_s):
@@ -84,7 +91,7 @@ def serve(settings: Settings) -> int:
 
     try:
         server.serve(
-            create_app(layer, stopping, managed, gallery),
+            app,
             *_listens(settings),
             stopping=stopping,
             on_stop=stop,
@@ -101,6 +108,13 @@ def serve(settings: Settings) -> int:
     return 0
 
 
+def _make_late_routes(app: FastAPI) -> None:
+    """Before anybody asks for them, and after those who need only the others are answered."""
+    for route in app.router.routes:
+        if isinstance(route, LateRoutes):
+            route.routers()
+
+
 def create_app(layer: JobLayer, stopping: threading.Event, managed: ManagementLayer, gallery: GalleryLayer) -> FastAPI:
     """The app over a job layer. `stopping` is set when the worker is to be given no more work."""
     settings = layer.settings
@@ -111,7 +125,7 @@ def create_app(layer: JobLayer, stopping: threading.Event, managed: ManagementLa
         allowed_origins=settings.cors_origins,
         operator_paths=_OPERATOR_PATHS,
         late_paths=(*sockets.LATE_PATHS, *management.LATE_PATHS),
-        open_below=(*page.OPEN_BELOW, deploy.WEBHOOK),
+        open_below=(*page.OPEN_BELOW, DEPLOY_WEBHOOK),
     )
     warning = guard.warning(settings.api_host)
     if warning:
@@ -132,19 +146,21 @@ def create_app(layer: JobLayer, stopping: threading.Event, managed: ManagementLa
     app = server.create_app(
         [
             page.router(web_page),
-            # Before the others below /api/comfy, which they may switch off.
-            *comfy_surface.routers(layer, guard),
+            LateRoutes([COMFY_PREFIX], lambda: _comfy(layer, guard, managed, gallery)),
+            LateRoutes([DEPLOY_PREFIX, DEPLOY_MACHINE_PREFIX], lambda: _deploy(layer, guard)),
             *managed.routers(guard),
-            *gallery.routers(guard.sign),
-            *([_text2img(layer, managed)] if settings.comfy_enabled else []),
             *_routers(layer, guard, probes),
         ],
         probes=probes,
         guard=guard,
         max_body_bytes=settings.max_body_bytes,
-        body_limits={"/uploads": settings.max_upload_bytes, **gallery.body_limits, **deploy.BODY_LIMITS},
+        body_limits={
+            "/uploads": settings.max_upload_bytes,
+            **gallery.body_limits,
+            DEPLOY_WEBHOOK: DEPLOY_WEBHOOK_BYTES,
+        },
         cors_origins=settings.cors_origins,
-        rates=[*comfy_surface.rates_of(settings), *management.rates_of(settings)],
+        rates=_rates(settings),
         timing=managed.timing,
     )
     app.openapi = named_view.documented(  # type: ignore[method-assign]
@@ -187,9 +203,6 @@ def _routers(layer: JobLayer, guard: Guard, probes: Probes) -> list[APIRouter]:
         queueing.router(service),
         validation.router(lambda job: layer.preflight.validate(job).as_dict()),
         deliveries.router(service, layer.outbox.deliveries, layer.outbox.resend, layer.sealer.open),
-        routing.router(layer.routing),
-        deploy.router(deploy.Surface(service, links, layer.deploy)),
-        deploy_machine.router(service),
         # The last one: any name below /api may be that of a workflow.
         named.router(
             service,
@@ -202,14 +215,28 @@ def _routers(layer: JobLayer, guard: Guard, probes: Probes) -> list[APIRouter]:
     ]
 
 
-def _text2img(layer: JobLayer, managed: ManagementLayer) -> APIRouter:
-    roster = layer.core.comfy.roster
+def _comfy(layer: JobLayer, guard: Guard, managed: ManagementLayer, gallery: GalleryLayer) -> list[APIRouter]:
+    from . import comfy_surface
 
-    def catalogs() -> list[Catalog]:
-        # Jobs go to those that are well; what the others offer is of use only where none is.
-        return [member.catalog for member in roster.takers or roster.members]
+    drawing = [comfy_surface.text2img(layer, managed.folders)] if layer.settings.comfy_enabled else []
+    # First those that say so where the surface is switched off.
+    return [*comfy_surface.routers(layer, guard), *gallery.routers(guard.sign), *drawing]
 
-    return comfy_text2img.router(layer.service, catalogs, ModelContents(managed.folders).shapes)
+
+def _deploy(layer: JobLayer, guard: Guard) -> list[APIRouter]:
+    from .routes import deploy, deploy_machine, routing
+
+    return [
+        routing.router(layer.routing),
+        deploy.router(deploy.Surface(layer.service, OutputLinks(guard.sign), layer.deploy)),
+        deploy_machine.router(layer.service),
+    ]
+
+
+def _rates(settings: Settings) -> list[Rate]:
+    rate = settings.comfy_view_rate
+    view = [Rate(rate, COMFY_VIEW)] if settings.comfy_enabled and rate else []
+    return [*view, *management.rates_of(settings)]
 
 
 def _availability(layer: JobLayer, workflow: NamedWorkflow) -> named_view.Availability:

@@ -173,7 +173,7 @@ class Settings(ComfySettings, DeploySettings, RemoteSettings, RoutingSettings, T
     websocket_reconnect_delay_s: float = Field(3, ge=0, description="Longest pause between two reconnects")
     websocket_trace: bool = Field(False, description="Log every WebSocket frame (headers only)")
 
-    job_timeout: int | None = Field(None, gt=0, description="Longest execution of a job in ms; none = no limit")
+    job_timeout: int | None = Field(None, ge=0, description="Longest run in ms, 0 = any; 300000 in HTTP API mode")
     max_images: Positive = Field(100, description="Input files of one job")
     max_input_file_mb: Positive = Field(100, description="Size of one input file")
     max_upload_mb: Positive | None = Field(

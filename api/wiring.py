@@ -46,6 +46,7 @@ from .workflows.registry import Registry
 
 _NETWORK_VOLUME = Path("/runpod-volume")
 _MB = 1_000_000
+_LASTING_JOB_MS = 300_000
 _LEFTOVER_AFTER_S = 24 * 3600
 
 log = get_logger()
@@ -126,7 +127,7 @@ def build(
         work_dir=settings.work_dir,
         folder_of=functools.partial(folder_of, key=folder_key or secrets.token_bytes(32)),
         comfy_org_api_key=settings.comfy_org_api_key.get_secret_value() if settings.comfy_org_api_key else None,
-        timeout_s=settings.job_timeout / 1000 if settings.job_timeout else None,
+        timeout_s=time_limit_s(settings, lasting=runs_per_job is not None),
         expand=lambda job: binder.job(accept.job(job)),
         report=lambda request: reporting(request.report),
         report_refused=_reporting_refused(reporting),
@@ -211,6 +212,13 @@ def _prepare_work_dir(work_dir: Path) -> None:
                 shutil.rmtree(leftover, ignore_errors=True)
     except OSError as error:
         raise InvalidSettings(f"WORK_DIR={work_dir} cannot be used: {error.strerror}.") from error
+
+
+def time_limit_s(settings: Settings, *, lasting: bool) -> float | None:
+    """The longest execution. Where jobs last it is the middleware's; elsewhere the platform has one of its own."""
+    given = settings.job_timeout
+    limit_ms = given if given is not None else (_LASTING_JOB_MS if lasting else 0)
+    return limit_ms / 1000 if limit_ms else None
 
 
 def _limits(settings: Settings) -> Limits:

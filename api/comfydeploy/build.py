@@ -3,22 +3,24 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ..breaker import Breaker
-from ..deploy_errors import DeployError, DeployRefused
+from ..deploy_errors import DeployError, DeployNotFound, DeployRefused
 from ..errors import ComfyUnreachable, TargetRefused
-from ..ids import InstanceName
+from ..ids import InstanceName, JobId
 from ..inputs.addresses import AddressGuard
 from ..inputs.download import Downloader
 from ..inputs.policy import InputPolicy
 from ..jobs.placement import DEPLOY
+from ..jobs.request import DeploymentSpec
 from ..remote.collect import Collector
 from ..remote.prober import Prober
 from ..remote.room import Room
 from .address import base_url, own_host
 from .catalog import Catalog, account_of
 from .client import DeployClient
+from .inputs import checked
 from .kept import KeptFiles
 from .news import News, receiver_url
 from .plan import Planner, RouteMachine
@@ -27,6 +29,7 @@ from .target import DeployTarget
 from .transport import OnTry, Policy, Transport
 
 _FETCH_S = 600.0
+_Found = TypeVar("_Found")
 # Looks ask nobody while what is known is fresh.
 _PROBE_S = 5.0
 
@@ -34,6 +37,22 @@ _PROBE_S = 5.0
 def unrouted(_workflow: str, _job_id: str) -> str | None:
     """No rules: every deployment runs where it is bound."""
     return None
+
+
+class Tries:
+    """Tells whoever wants to know of each request to ComfyUI Deploy."""
+
+    def __init__(self) -> None:
+        self._listeners: list[OnTry] = []
+
+    def listen(self, listener: OnTry) -> None:
+        """From now on tell this one too."""
+        self._listeners.append(listener)
+
+    def __call__(self, path: str, status: int, seconds: float) -> None:
+        """A request was answered, or was not (status 0)."""
+        for listener in self._listeners:
+            listener(path, status, seconds)
 
 
 @dataclass(frozen=True)
@@ -48,6 +67,7 @@ class Deploy:
     planner: Planner
     news: News
     receiver: str | None
+    tries: Tries
     name: str = DEPLOY
 
     def start(self) -> None:
@@ -67,12 +87,39 @@ class Deploy:
         self.prober.stop()
 
     def has_workflow(self, name: str) -> bool:
-        """Whether it has one of that name; while nothing is known of it, no."""
+        """Whether it has one of that name; while nothing can be known of it, no. Asks for seconds at most."""
         try:
-            self.catalog.workflow(name)
+            self.catalog.soon().workflow(name)
         except DeployError:
             return False
         return True
+
+    def workflow_name(self, spec: DeploymentSpec) -> str:
+        """What the workflow is called that a run is of. Asks for seconds at most. Raises DeployError."""
+        return self._looked_up(lambda planner: planner.workflow_name(spec))
+
+    def check(self, spec: DeploymentSpec, job_id: JobId, machine_id: str | None, files: Sequence[str]) -> None:
+        """Refuse what could not run: DeployRefused's children, InvalidInput. While it is away nothing is refused.
+
+        `files` are names that inputs may stand for. Asks for seconds at most.
+        """
+        try:
+            plan = self._looked_up(lambda planner: planner.plan(spec, job_id, machine_id))
+        except DeployRefused:
+            raise
+        except DeployError:
+            return
+        checked(plan.types, spec.inputs, files)
+
+    def _looked_up(self, look: Callable[[Planner], _Found]) -> _Found:
+        """What may have been made there just now is asked for once more."""
+        planner = self.planner.soon()
+        try:
+            return look(planner)
+        except DeployNotFound:
+            if not self.catalog.look_again():
+                raise
+            return look(planner)
 
     def machine_trouble(self, machine: str) -> str | None:
         """Why a machine takes no runs now, as far as is known without asking; None when it does."""
@@ -103,6 +150,7 @@ def build(
     client: DeployClient,
     catalog: Catalog,
     *,
+    tries: Tries | None = None,
     webhook_url: str | None = None,
     route: RouteMachine = unrouted,
     max_runs: int = 8,
@@ -134,7 +182,7 @@ def build(
         note_run=room.note_run,
     )
     prober = Prober(room, lambda: _look(catalog), probe_interval_s)
-    return Deploy(target, room, prober, client, catalog, planner, news, receiver)
+    return Deploy(target, room, prober, client, catalog, planner, news, receiver, tries or Tries())
 
 
 def _look(catalog: Catalog) -> None:

@@ -1,5 +1,6 @@
 """What the account has, by name and id: workflows, deployments and machines out of three kept lists."""
 
+import copy
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -11,6 +12,8 @@ from .shelf import Kept, Shared, Shelf
 
 LISTS = ("workflows", "deployments", "machines")
 _SHOWN = 10
+# A list that young is not asked for again because something is not in it.
+_MOMENT_S = 2.0
 _Made = TypeVar("_Made")
 
 
@@ -43,6 +46,13 @@ class Catalog:
         # What was made of a list last: lists are the same objects until they are renewed.
         self._made: dict[str, tuple[Sequence[Row], list[Any]]] = {}
         self.standard = standard
+        self._is_patient = True
+
+    def soon(self) -> "Catalog":
+        """The same for whoever has a caller waiting: it asks for seconds at most."""
+        other = copy.copy(self)
+        other._is_patient = False
+        return other
 
     def workflows(self) -> list[Workflow]:
         """All workflows. Raises DeployError, as all of these, where nothing is known at all."""
@@ -86,26 +96,28 @@ class Catalog:
         return [each for each in self.deployments() if each.workflow_id == workflow_id]
 
     def machine(self, wanted: str) -> Machine:
-        """By id or name. Raises DeployNotFound."""
-        machines = self.machines()
-        found = next((each for each in machines if wanted in (each.id, each.name)), None)
-        if found is None:
-            names = _listed(sorted(each.name for each in machines))
-            raise DeployNotFound(f"ComfyUI Deploy has no machine {wanted!r}; there are: {names}.")
-        return found
+        """By id or name. Raises DeployNotFound, also when several are meant."""
+        return _meant(self.machines(), wanted)
 
     def machine_trouble(self, wanted: str) -> str | None:
         """Why a machine takes no runs, as far as is known; None when it does. Asks nobody."""
         rows = self._shelves["machines"].known()
         if rows is None:
             return None
-        machines = self._made_of("machines", rows, Machine.of)
-        found = next((each for each in machines if wanted in (each.id, each.name)), None)
-        return f"ComfyUI Deploy has no machine {wanted!r}" if found is None else found.trouble
+        try:
+            return _meant(self._made_of("machines", rows, Machine.of), wanted).trouble
+        except DeployNotFound as error:
+            return error.message.rstrip(".")
 
     def check(self) -> None:
         """Ask unless what is known is fresh. Raises DeployError while they are away, or do not take the key."""
         self._shelves["machines"].check()
+
+    def look_again(self) -> bool:
+        """Have lists asked for anew that are not of just now; whether there were any."""
+        old = [name for name, shelf in self._shelves.items() if shelf.is_older(_MOMENT_S)]
+        self.invalidate(old)
+        return bool(old)
 
     def invalidate(self, names: Iterable[str] = LISTS) -> None:
         """Have these lists asked for anew, by all gateways."""
@@ -117,13 +129,24 @@ class Catalog:
         return {name: shelf.facts() for name, shelf in self._shelves.items()}
 
     def _all(self, name: str, make: Callable[[Row], _Made]) -> list[_Made]:
-        return list(self._made_of(name, self._shelves[name].rows(), make))
+        return list(self._made_of(name, self._shelves[name].rows(patient=self._is_patient), make))
 
     def _made_of(self, name: str, rows: Sequence[Row], make: Callable[[Row], _Made]) -> list[_Made]:
         made = self._made.get(name)
         if made is None or made[0] is not rows:
             made = self._made[name] = (rows, [make(row) for row in rows if not row.get("deleted")])
         return made[1]
+
+
+def _meant(machines: Sequence[Machine], wanted: str) -> Machine:
+    found = [each for each in machines if each.id == wanted] or [each for each in machines if each.name == wanted]
+    if len(found) > 1:
+        message = f"Several machines of ComfyUI Deploy are called {wanted!r}; give the id of one"
+        raise DeployNotFound(f"{message}: {_listed(each.id for each in found)}.")
+    if not found:
+        names = _listed(sorted(each.name for each in machines))
+        raise DeployNotFound(f"ComfyUI Deploy has no machine {wanted!r}; there are: {names}.")
+    return found[0]
 
 
 def _listed(names: Iterable[str]) -> str:

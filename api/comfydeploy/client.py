@@ -2,12 +2,14 @@
 
 import mimetypes
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from ..deploy_errors import DeployProtocolError
 from ..jobs.cancel import CancelToken
+from .refusal import template
 from .rows import Row, RunState
 from .transport import Policy, Transport
 
@@ -91,10 +93,10 @@ class DeployClient:
         path = f"/run/{quote(run_id, safe='')}"
         return RunState.of(_row(self._transport.get(path, cancel, query={"queue_position": "true"}), "run"))
 
-    def runs_of(self, workflow_id: str, limit: int = 20) -> list[Row]:
-        """The newest runs of a workflow, in short."""
+    def runs_of(self, workflow_id: str, most: int, cancel: CancelToken = _NEVER) -> Iterator[Row]:
+        """The newest runs of a workflow, in short, asked for as far as they are taken."""
         path = f"/v2/workflow/{quote(workflow_id, safe='')}/runs"
-        return _rows(self._transport.get(path, query={"limit": limit}), "runs")
+        return islice(self._pages(path, "limit", cancel), most)
 
     def cancel(self, run_id: str) -> None:
         """Stop a run. Raises DeployRefused where that is not possible."""
@@ -114,16 +116,19 @@ class DeployClient:
         """Whatever a path of the API answers to a GET."""
         return self._transport.get(path)
 
-    def _pages(self, path: str, size: str, **query: Any) -> Iterator[Row]:
+    def _pages(self, path: str, size: str, cancel: CancelToken = _NEVER, **query: Any) -> Iterator[Row]:
         seen: set[str] = set()
-        for number in range(_MOST_PAGES):
-            asked = {**query, size: _PAGE, "offset": number * _PAGE}
-            rows = _rows(self._transport.get(path, query=asked), path)
+        offset = 0
+        for _ in range(_MOST_PAGES):
+            asked = {**query, size: _PAGE, "offset": offset}
+            rows = _rows(self._transport.get(path, cancel, query=asked), template(path))
             new = [row for row in rows if str(row.get("id")) not in seen]
             seen |= {str(row.get("id")) for row in new}
             yield from new
-            if len(rows) < _PAGE or not new:
+            # A short page is not the last one: a server may give fewer at once than it is asked for.
+            if not new:
                 return
+            offset += len(rows)
 
 
 def _told(webhook: str | None) -> dict[str, Any]:

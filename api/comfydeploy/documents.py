@@ -4,20 +4,25 @@ import json
 from collections.abc import Iterable, Sequence
 
 from ..workflows.naming_table import Naming
+from .address import own_host
 from .rows import Deployment, InputType, Machine, Workflow
 
 CATALOG_FILE = "WORKFLOWS_CATALOG.md"
 MAPPING_FILE = "WORKFLOW_NAME_MAPPING.md"
-_MADE = "Made by `python -m api deploy catalog --out DIR`; what is changed here by hand is lost."
+_MADE = "Made by `python -m api deploy catalog --out DIR`; what is changed here by hand is lost. Made from "
 _NONE = "–"
 
 
 def workflows_catalog(
-    workflows: Sequence[Workflow], deployments: Sequence[Deployment], machines: Sequence[Machine], naming: Naming
+    workflows: Sequence[Workflow],
+    deployments: Sequence[Deployment],
+    machines: Sequence[Machine],
+    naming: Naming,
+    url: str,
 ) -> str:
-    """A section for each workflow: its names, deployments, inputs and description."""
+    """A section for each workflow: its names, deployments, inputs and description. `url` is where they are from."""
     names = {machine.id: machine.name for machine in machines}
-    lines = ["# Workflows of ComfyUI Deploy", "", _MADE, "", _overview(workflows, deployments, naming)]
+    lines = ["# Workflows of ComfyUI Deploy", "", _made(url), "", _overview(workflows, deployments, naming)]
     for workflow in _sorted(workflows, naming):
         own = sorted(
             (each for each in deployments if each.workflow_id == workflow.id),
@@ -32,14 +37,14 @@ def workflows_catalog(
     return "\n".join(lines) + "\n"
 
 
-def name_mapping(workflows: Sequence[Workflow], local_names: Iterable[str], naming: Naming) -> str:
+def name_mapping(workflows: Sequence[Workflow], local_names: Iterable[str], naming: Naming, url: str) -> str:
     """Every name that is known, what it is called at both ends, and its standard name."""
     local = sorted(set(local_names))
     rows = {naming.standard(name) for name in (*(each.name for each in workflows), *local)} - {""}
     lines = [
         "# Names of workflows",
         "",
-        _MADE,
+        _made(url),
         "",
         "Jobs may use any of these names; inside only the standard name counts.",
         "",
@@ -55,6 +60,11 @@ def name_mapping(workflows: Sequence[Workflow], local_names: Iterable[str], nami
     lines += ["", "## Collisions", ""]
     lines += sorted(f"- {_cell(problem.message)}" for problem in problems) or ["None."]
     return "\n".join(lines) + "\n"
+
+
+def _made(url: str) -> str:
+    is_here = bool(own_host(url))
+    return f"{_MADE}{url}{', an API on loopback: that of the stand-in, or a test installation' if is_here else ''}."
 
 
 def _overview(workflows: Sequence[Workflow], deployments: Sequence[Deployment], naming: Naming) -> str:

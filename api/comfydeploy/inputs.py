@@ -35,7 +35,8 @@ def types_of(graph: Mapping[str, Any]) -> tuple[InputType, ...]:
     for node in graph.values():
         if not isinstance(node, dict) or not str(node.get("class_type", "")).startswith(_EXTERNAL):
             continue
-        given = node.get("inputs") or {}
+        given = node.get("inputs")
+        given = given if isinstance(given, Mapping) else {}
         word = str(node["class_type"]).removeprefix(_EXTERNAL)
         row: Row = {**given, "class_type": node["class_type"], "type": _KINDS.get(word, "string")}
         if isinstance(given.get("input_id"), str):
@@ -110,7 +111,7 @@ _NUMBERS = frozenset({"integer", "float"})
 _TESTS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "string": (lambda value: isinstance(value, str), "a text"),
     "enum": (lambda value: isinstance(value, str), "a text"),
-    "integer": (lambda value: _is_number(value) and float(value).is_integer(), "a whole number"),
+    "integer": (lambda value: _is_number(value) and (isinstance(value, int) or value.is_integer()), "a whole number"),
     "float": (_is_number, "a number"),
     "boolean": (lambda value: isinstance(value, bool), "true or false"),
     "array": (
@@ -130,11 +131,9 @@ def _file_fault(value: Any, files: Sequence[str]) -> tuple[str, str] | None:
 
 def _range_fault(each: InputType, value: float) -> tuple[str, str] | None:
     if each.minimum is not None and value < each.minimum:
-        return "too_small", f"must be at least {each.minimum:g}, not {value:g}"
-    # Many have no range and say so with equal ends.
-    has_range = each.maximum is not None and (each.minimum is None or each.maximum > each.minimum)
-    if has_range and each.maximum is not None and value > each.maximum:
-        return "too_large", f"must be at most {each.maximum:g}, not {value:g}"
+        return "too_small", f"must be at least {each.minimum:g}, not {quote(str(value))}"
+    if each.maximum is not None and value > each.maximum:
+        return "too_large", f"must be at most {each.maximum:g}, not {quote(str(value))}"
     return None
 
 

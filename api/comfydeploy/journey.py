@@ -29,7 +29,8 @@ log = get_logger()
 _SLOWER_WITH_NEWS = 5
 # A run that was queued just now may not be everywhere yet.
 _UNSEEN_S = 10.0
-_LOOKED_THROUGH = 20
+# Each one is a request.
+_LOOKED_THROUGH = 200
 _RUNNING = frozenset({"running", "uploading"})
 
 # Queues the run, given where its webhooks shall go; its id.
@@ -98,18 +99,32 @@ class Journey:
             return found
 
     def _found(self, marker: str, workflow_id: str) -> str | None:
-        """The run whose webhook has the mark, among the newest of the workflow."""
+        """The run whose webhook has the mark, among the newest of the workflow; None when there certainly is none."""
         if self._receiver is None:
             raise DeployRunUnknown(
                 "A run may have been queued at ComfyUI Deploy, and its id was lost. Look there before you submit the "
                 "job again. With WEBHOOK_URL set such runs are found again."
             )
         claimed = self._waiting.claimed
-        known = [claimed] if claimed else []
-        for run_id in [*known, *(str(row.get("id")) for row in self._client.runs_of(workflow_id, _LOOKED_THROUGH))]:
-            if marker in (self._client.run(run_id, self._cancel).webhook or ""):
-                return run_id
+        if claimed and self._has_mark(claimed, marker):
+            return claimed
+        looked = 0
+        for row in self._client.runs_of(workflow_id, _LOOKED_THROUGH, self._cancel):
+            looked += 1
+            if self._has_mark(str(row.get("id")), marker):
+                return str(row.get("id"))
+        if looked == _LOOKED_THROUGH:
+            raise DeployRunUnknown(
+                f"A run may have been queued at ComfyUI Deploy before the newest {_LOOKED_THROUGH} of the workflow. "
+                "Look there before you submit the job again."
+            )
         return None
+
+    def _has_mark(self, run_id: str, marker: str) -> bool:
+        try:
+            return marker in (self._client.run(run_id, self._cancel).webhook or "")
+        except DeployNotFound:
+            return False
 
     def _followed(self, run_id: str) -> RunState:
         self.run_id = run_id

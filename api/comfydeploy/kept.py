@@ -1,9 +1,8 @@
 """The last known good on disk, so that a gateway which starts while the API is away knows what there is."""
 
-import json
-import tempfile
 from pathlib import Path
 
+from ..jobs.files import written_whole
 from ..logs import get_logger
 from .shelf import Entry
 
@@ -20,21 +19,17 @@ class KeptFiles:
     def read(self, name: str) -> Entry | None:
         """What was kept; None for nothing usable."""
         try:
-            content = json.loads(self._path(name).read_text(encoding="utf-8"))
-            rows, at = content["rows"], float(content["at"])
-        except (OSError, ValueError, KeyError, TypeError):
+            return Entry.of_text(self._path(name).read_bytes())
+        except OSError:
             return None
-        is_list = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
-        return Entry(tuple(rows), at) if is_list else None
 
     def write(self, name: str, entry: Entry) -> None:
         """Keep it, whole or not at all. What fails is logged: it is a spare copy."""
         path = self._path(name)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=path.parent, encoding="utf-8", delete=False) as file:
-                json.dump({"at": entry.at, "rows": list(entry.rows)}, file)
-            Path(file.name).replace(path)
+            with written_whole(path) as file:
+                file.write(entry.text().encode())
         except OSError as error:
             log.warning("The catalogue of ComfyUI Deploy cannot be kept", path=str(path), error=error.strerror)
 

@@ -1,13 +1,19 @@
 """What webhooks say of runs. They are unsigned: all they do is wake whoever then asks for the run itself."""
 
+import re
 import secrets
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
 RECEIVER = "/api/deploy/webhook"
 _MARK = "cd-"
+# Each step of a run may be told, and what is told is asked for: so often at most.
+_LEAST_S = 0.2
+_ENDED = ("success", "failed", "timeout", "cancelled")
+_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 
 
 def new_marker() -> str:
@@ -31,17 +37,22 @@ class Waiting:
 
     def __init__(self) -> None:
         self._woken = threading.Event()
+        self._urgent = threading.Event()
         self.claimed: str | None = None
         self.heard = 0
 
-    def wake(self, run_id: str | None = None) -> None:
+    def wake(self, run_id: str | None = None, *, is_urgent: bool = True) -> None:
         """Something may have changed."""
         self.claimed = run_id or self.claimed
+        if is_urgent:
+            self._urgent.set()
         self._woken.set()
 
     def wait(self, seconds: float) -> None:
-        """Until something is heard, or so long."""
+        """Until something is heard, or so long. News that come in heaps are heard at once only when urgent."""
+        until = time.monotonic() + min(seconds, _LEAST_S)
         self._woken.wait(seconds)
+        self._urgent.wait(max(0.0, until - time.monotonic()))
         self._woken.clear()
 
 
@@ -62,6 +73,11 @@ class News:
         with self._lock:
             self._waiting.pop(marker, None)
 
+    def is_expected(self, marker: str) -> bool:
+        """Whether anybody here waits for the run with that marker."""
+        with self._lock:
+            return marker in self._waiting
+
     def told(self, marker: str, body: Mapping[str, Any]) -> bool:
         """A webhook has come; False when nobody here waits for it."""
         with self._lock:
@@ -70,5 +86,6 @@ class News:
             return False
         waiting.heard += 1
         run_id = body.get("run_id")
-        waiting.wake(run_id if isinstance(run_id, str) else None)
+        is_id = isinstance(run_id, str) and _ID.fullmatch(run_id)
+        waiting.wake(run_id if is_id else None, is_urgent=body.get("status") in _ENDED)
         return True

@@ -53,6 +53,14 @@ class Planner:
         self._client = client
         self._route = route
 
+    def soon(self) -> "Planner":
+        """The same for whoever has a caller waiting: it asks for seconds at most."""
+        return Planner(self._catalog.soon(), self._client.quick(), self._route)
+
+    def workflow_name(self, spec: DeploymentSpec) -> str:
+        """What the workflow is called that is asked for. Raises DeployError."""
+        return self._wish(spec).workflow_name
+
     def plan(self, spec: DeploymentSpec, job_id: JobId, machine_id: str | None) -> Plan:
         """Raises DeployNotFound, DeployMachineUnfit, DeployError; Forbidden where routing says so."""
         wish = self._wish(spec)

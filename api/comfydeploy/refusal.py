@@ -3,6 +3,7 @@
 import email.utils
 import json
 from http import HTTPStatus
+from typing import Any
 
 import requests
 
@@ -11,15 +12,13 @@ from ..errors import Detail, InvalidInput
 from ..masking import mask
 
 _SHOWN_CHARS = 300
+_CODE_CHARS = 100
+_MOST_FINDINGS = 20
 
 
 def said_of(body: bytes) -> str:
     """What an answer says, short enough for a message and without anything secret."""
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        return "no reason given."
-    detail = content.get("detail") if isinstance(content, dict) else None
+    detail = _detail(body)
     text = detail if isinstance(detail, str) else json.dumps(detail)
     return mask(text[:_SHOWN_CHARS]) if detail else "no reason given."
 
@@ -40,19 +39,31 @@ def refusal(status: int, body: bytes, said: str, path: str) -> DeployError | Inv
     return DeployRefused(f"ComfyUI Deploy refused: {said} ({where})")
 
 
+def _detail(body: bytes) -> Any:
+    """What FastAPI puts into its errors; None where the answer is a proxy's page, or anything else."""
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return content.get("detail") if isinstance(content, dict) else None
+
+
 def _findings(body: bytes) -> list[Detail]:
-    found = json.loads(body).get("detail")
-    if not isinstance(found, list):
-        return []
-    rows = [each for each in found if isinstance(each, dict)][:20]
+    found = _detail(body)
+    rows = [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
     return [
         Detail(
-            field=".".join(["deployment", *(str(step) for step in row.get("loc", []) if step != "body")]),
+            field=_place(row.get("loc")),
             message=mask(str(row.get("msg", ""))[:_SHOWN_CHARS]),
-            code=str(row.get("type", "invalid")),
+            code=str(row.get("type", "invalid"))[:_CODE_CHARS],
         )
-        for row in rows
+        for row in rows[:_MOST_FINDINGS]
     ]
+
+
+def _place(steps: Any) -> str:
+    named = [str(step)[:_CODE_CHARS] for step in steps[:10] if step != "body"] if isinstance(steps, list) else []
+    return ".".join(["deployment", *named])
 
 
 def retry_after(answer: requests.Response, now: float) -> float | None:

@@ -7,9 +7,35 @@ from typing import Any
 from ..deploy_errors import DeployProtocolError
 
 Row = Mapping[str, Any]
+# The fields of it that are wanted, those of what is in it in turn; None is all of it.
+_Wanted = Mapping[str, "_Wanted | None"]
+# Those that sleep wake up when a run comes.
 _USABLE = frozenset({"ready", "running", "paused", "starting", "not-started"})
-# Those wake up when a run comes.
-_SERVERLESS = "comfy-deploy-serverless"
+_INPUT_FIELDS = ("input_id", "type", "class_type", "default_value", "min_value", "max_value", "display_name")
+_MACHINE_FIELDS = ("id", "name", "type", "status", "gpu", "disabled", "deleted")
+_WORKFLOW_FIELDS = ("id", "name", "description", "selected_machine_id", "deleted")
+_DEPLOYMENT_FIELDS = ("id", "workflow_id", "workflow_version_id", "machine_id", "environment", "gpu", "deleted")
+# What is kept of the rows of each list. The rest stays out of files and caches: machines have their tokens in theirs.
+KEPT: Mapping[str, _Wanted] = {
+    "machines": dict.fromkeys(_MACHINE_FIELDS),
+    "workflows": dict.fromkeys(_WORKFLOW_FIELDS),
+    "deployments": {
+        **dict.fromkeys(_DEPLOYMENT_FIELDS),
+        "workflow": {"name": None},
+        "input_types": dict.fromkeys((*_INPUT_FIELDS, "description", "enum_options")),
+    },
+}
+
+
+def slim(value: Any, wanted: _Wanted | None) -> Any:
+    """A row, or a list of them, with the wanted fields only."""
+    if wanted is None:
+        return value
+    if isinstance(value, list):
+        return [slim(each, wanted) for each in value]
+    if not isinstance(value, Mapping):
+        return None
+    return {name: slim(value[name], inner) for name, inner in wanted.items() if name in value}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +67,17 @@ class InputType:
     def of(cls, row: Row) -> "InputType":
         """From an entry of `input_types`."""
         options = row.get("enum_options")
+        minimum, maximum = _number(row.get("min_value")), _number(row.get("max_value"))
+        if minimum is not None and maximum is not None and maximum <= minimum:
+            # Many have no range and say so with equal ends.
+            minimum = maximum = None
         return cls(
             name=str(row.get("input_id") or ""),
             kind=str(row.get("type") or "string"),
             class_type=str(row.get("class_type") or ""),
             default=row.get("default_value"),
-            minimum=_number(row.get("min_value")),
-            maximum=_number(row.get("max_value")),
+            minimum=minimum,
+            maximum=maximum,
             options=tuple(options) if isinstance(options, list) else (),
             display_name=str(row.get("display_name") or ""),
             description=str(row.get("description") or ""),
@@ -66,7 +96,8 @@ class Workflow:
     @classmethod
     def of(cls, row: Row) -> "Workflow":
         """From a row of `/workflows/all`."""
-        return cls(_id(row), str(row.get("name") or ""), row.get("description"), row.get("selected_machine_id"))
+        description, machine_id = _text(row.get("description")), _text(row.get("selected_machine_id"))
+        return cls(_id(row), str(row.get("name") or ""), description, machine_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +111,6 @@ class Deployment:
     environment: str
     workflow_name: str = ""
     inputs: tuple[InputType, ...] = ()
-    outputs: tuple[str, ...] = ()
     gpu: str | None = None
 
     @classmethod
@@ -95,8 +125,7 @@ class Deployment:
             environment=str(row.get("environment") or ""),
             workflow_name=str(workflow.get("name") or "") if isinstance(workflow, dict) else "",
             inputs=tuple(InputType.of(each) for each in _rows(row.get("input_types")) if each.get("input_id")),
-            outputs=tuple(str(each.get("output_id")) for each in _rows(row.get("output_types"))),
-            gpu=row.get("gpu"),
+            gpu=_text(row.get("gpu")),
         )
 
 
@@ -118,11 +147,6 @@ class Machine:
             return "it is disabled"
         return None if self.status in _USABLE else f"its status is {self.status}"
 
-    @property
-    def can_cancel(self) -> bool:
-        """Whether a run on it can be stopped: of machines of the user's own it cannot."""
-        return self.kind == _SERVERLESS
-
     @classmethod
     def of(cls, row: Row) -> "Machine":
         """From a row of `/machines`."""
@@ -131,7 +155,7 @@ class Machine:
             name=str(row.get("name") or ""),
             kind=str(row.get("type") or ""),
             status=str(row.get("status") or ""),
-            gpu=row.get("gpu"),
+            gpu=_text(row.get("gpu")),
             is_disabled=bool(row.get("disabled") or row.get("deleted")),
         )
 
@@ -166,9 +190,9 @@ class RunState:
             progress=min(max(progress or 0.0, 0.0), 1.0),
             live_status=str(row["live_status"]) if row.get("live_status") else None,
             queue_position=position if isinstance(position, int) else None,
-            machine_id=row.get("machine_id"),
-            workflow_id=row.get("workflow_id"),
-            webhook=row.get("webhook"),
+            machine_id=_text(row.get("machine_id")),
+            workflow_id=_text(row.get("workflow_id")),
+            webhook=_text(row.get("webhook")),
             outputs=tuple(_rows(row.get("outputs"))),
             raw=row,
         )
@@ -188,5 +212,14 @@ def _rows(value: Any) -> list[Row]:
     return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
 
 
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
+
+
 def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return None

@@ -1,6 +1,5 @@
 """A cache that several gateways have in common, in Redis, so that a fleet asks ComfyUI Deploy once."""
 
-import json
 import secrets
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -37,16 +36,11 @@ class RedisShared:
     def read(self, name: str) -> Entry | None:
         """What any gateway has fetched; None for nothing, or when Redis is away."""
         text = self._tried(lambda: self._redis.get(self._prefix + name), None)
-        try:
-            content = json.loads(text) if text else None
-            return Entry(tuple(content["rows"]), float(content["at"])) if content else None
-        except (ValueError, KeyError, TypeError):
-            return None
+        return Entry.of_text(text) if text else None
 
     def write(self, name: str, entry: Entry, keep_s: float) -> None:
         """Let the others have it for that long."""
-        text = json.dumps({"at": entry.at, "rows": list(entry.rows)})
-        self._tried(lambda: self._redis.set(self._prefix + name, text, px=max(1, int(keep_s * 1000))), None)
+        self._tried(lambda: self._redis.set(self._prefix + name, entry.text(), px=max(1, int(keep_s * 1000))), None)
 
     def drop(self, name: str) -> None:
         """Have it fetched anew."""

@@ -1,14 +1,15 @@
 """One list of ComfyUI Deploy, kept: fresh for a while, then shown old while it is asked anew, at last from disk."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..deploy_errors import DeployError
+from ..deploy_errors import DeployError, DeployUnreachable
 from ..logs import get_logger
-from .rows import Row
+from .rows import KEPT, Row, slim
 
 log = get_logger()
 
@@ -17,6 +18,8 @@ _LOOK_S = 2.0
 # Longest wait for another gateway that asks already.
 _LEASE_S = 30.0
 _POLL_S = 0.05
+# Longest wait of those who have a caller waiting.
+_SOON_S = 5.0
 # After a failure they are left alone for that long, unless nothing at all is known.
 _REST_S = 5.0
 
@@ -27,6 +30,21 @@ class Entry:
 
     rows: Sequence[Row]
     at: float
+
+    def text(self) -> str:
+        """For keeping, as JSON."""
+        return json.dumps({"at": self.at, "rows": list(self.rows)})
+
+    @classmethod
+    def of_text(cls, text: str | bytes) -> "Entry | None":
+        """What was kept; None for nothing usable."""
+        try:
+            content = json.loads(text)
+            rows, at = content["rows"], float(content["at"])
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+        is_list = isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
+        return cls(tuple(rows), at) if is_list else None
 
 
 class Kept(Protocol):
@@ -91,11 +109,14 @@ class Shelf:
         self._asking = threading.Lock()
         self._renewing = threading.Event()
 
-    def rows(self) -> Sequence[Row]:
-        """The list, at once if there is any, however old. Raises DeployError only where nothing is known at all."""
+    def rows(self, *, patient: bool = True) -> Sequence[Row]:
+        """The list, at once if there is any, however old. Raises DeployError only where nothing is known at all.
+
+        Who is not `patient` waits for seconds at most, and then takes what was last known.
+        """
         entry = self._entry
         if entry is None or self._is_dropped:
-            return self._asked().rows
+            return self._asked(patient=patient).rows
         if self._is_due(entry) and not self._renewing.is_set():
             self._renewing.set()
             threading.Thread(target=self._renew, name=f"deploy-{self.name}", daemon=True).start()
@@ -118,6 +139,11 @@ class Shelf:
             except DeployError as error:
                 self._last_known(error)
                 raise
+
+    def is_older(self, seconds: float) -> bool:
+        """Whether it was asked for longer ago, or never."""
+        entry = self._entry
+        return entry is None or self._clock() - entry.at > seconds
 
     def drop(self) -> None:
         """Forget that it is fresh: the next look asks, here and at the other gateways."""
@@ -153,24 +179,30 @@ class Shelf:
         finally:
             self._renewing.clear()
 
-    def _asked(self) -> Entry:
+    def _asked(self, *, patient: bool = True) -> Entry:
         """As fresh as it gets; what was last known when they are away. Raises DeployError."""
-        with self._asking:
+        if not self._asking.acquire(timeout=-1 if patient else _SOON_S):
+            if self._entry is not None:
+                return self._entry
+            raise DeployUnreachable(f"ComfyUI Deploy does not say what {self.name} there are; try again in a moment.")
+        try:
             entry = self._entry
             if entry is not None and not self._is_dropped and not self._is_due(entry):
                 return entry  # another thread has asked meanwhile
             try:
-                entry = self._fetched_once()
+                entry = self._fetched_once(patient=patient)
             except DeployError as error:
                 return self._last_known(error)
             self._taken(entry)
             return entry
+        finally:
+            self._asking.release()
 
-    def _fetched_once(self) -> Entry:
+    def _fetched_once(self, *, patient: bool = True) -> Entry:
         if self._shared is None:
-            return self._fetched()
+            return self._fetched(patient=patient)
         self._looked_at = self._clock()
-        until = time.monotonic() + _LEASE_S
+        until = time.monotonic() + (_LEASE_S if patient else _SOON_S)
         while True:
             found = self._shared.read(self.name)
             if found is not None and self._clock() - found.at < self._ttl_s:
@@ -178,26 +210,27 @@ class Shelf:
             lease = self._shared.lease(self.name, _LEASE_S)
             if lease is not None:
                 try:
-                    return self._fetched_for_all(self._shared)
+                    return self._fetched_for_all(self._shared, patient=patient)
                 finally:
                     self._shared.give_back(self.name, lease)
             if time.monotonic() > until:
-                return self._fetched()
+                return self._fetched(patient=patient)
             threading.Event().wait(_POLL_S)
 
-    def _fetched_for_all(self, shared: Shared) -> Entry:
+    def _fetched_for_all(self, shared: Shared, *, patient: bool) -> Entry:
         # Whoever had the right before may have been quicker.
         found = shared.read(self.name)
         if found is not None and self._clock() - found.at < self._ttl_s:
             return found
-        entry = self._fetched()
+        entry = self._fetched(patient=patient)
         shared.write(self.name, entry, self._ttl_s)
         return entry
 
-    def _fetched(self) -> Entry:
+    def _fetched(self, *, patient: bool) -> Entry:
         at = self._clock()
         has_spare = self._entry is not None or (self._kept is not None and self._kept.read(self.name) is not None)
-        entry = Entry(tuple(self._quick() if has_spare else self._fetch()), at)
+        rows = self._fetch() if patient and not has_spare else self._quick()
+        entry = Entry(tuple(slim(row, KEPT[self.name]) for row in rows), at)
         if self._kept is not None:
             self._kept.write(self.name, entry)
         return entry

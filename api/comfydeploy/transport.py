@@ -2,9 +2,10 @@
 
 import copy
 import json
+import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
@@ -14,6 +15,7 @@ import requests
 import tenacity
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from urllib3.exceptions import NewConnectionError
 
 from ..deploy_errors import DeployBusy, DeployError, DeployProtocolError, DeployRunUnknown, DeployUnreachable
 from ..jobs.cancel import CancelToken
@@ -24,7 +26,6 @@ _CHUNK_BYTES = 64 * 1024
 _CONNECT_S = 10.0
 _POOL = 32
 _LONGEST_PAUSE_S = 20.0
-_SHOWN_CHARS = 300
 _PASSING = frozenset({500, 502, 503, 504})
 _NEVER = CancelToken()
 
@@ -138,7 +139,7 @@ class Transport:
                 method,
                 f"{self.base_url}{path}",
                 auth=self._auth,
-                timeout=(_CONNECT_S, self._policy.timeout_s),
+                timeout=(min(_CONNECT_S, self._policy.timeout_s), self._policy.timeout_s),
                 stream=True,
                 # The key is for this host alone.
                 allow_redirects=False,
@@ -172,7 +173,8 @@ class Transport:
         if not HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             raise refusal(status, body, said, path)
         try:
-            return json.loads(body)
+            # NaN and the like are no JSON, and nobody could be told of them.
+            return json.loads(body, parse_constant=lambda _word: None)
         except (ValueError, RecursionError):
             message = f"ComfyUI Deploy answered {template(path)} with something that is no JSON."
             raise DeployProtocolError(f"{message} Is COMFY_DEPLOY_API_URL right ({self.base_url})?") from None
@@ -228,14 +230,23 @@ def _unknown(text: str) -> DeployRunUnknown:
 
 def _never_sent(error: requests.RequestException) -> bool:
     """Whether no connection came about, so that they cannot have seen the request."""
-    cause = getattr(error.args[0], "reason", None) if error.args else None
-    kinds = {"NewConnectionError", "NameResolutionError"}
-    return isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError) or type(cause).__name__ in kinds
+    # Of TLS only a certificate we refuse is certain: from version 1.3 on, their refusals may come after the request.
+    return isinstance(error, requests.ConnectTimeout) or any(
+        isinstance(cause, NewConnectionError | ssl.SSLCertVerificationError) for cause in _causes(error)
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was made of: urllib3 keeps that in `reason` and in the arguments."""
+    yield error
+    for cause in (getattr(error, "reason", None), *error.args[:1]):
+        if isinstance(cause, BaseException):
+            yield from _causes(cause)
 
 
 def _reason(error: requests.RequestException) -> str:
     if isinstance(error, requests.Timeout):
         return "it took too long"
     if isinstance(error, requests.exceptions.SSLError):
-        return "its TLS certificate cannot be trusted"
+        return "its TLS certificate cannot be trusted" if _never_sent(error) else "TLS failed"
     return "no connection" if _never_sent(error) else "the connection broke"

@@ -27,7 +27,7 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 def parsed(body: bytes) -> Any:
-    """The JSON, halves of surrogate pairs replaced: no answer of ours could hold them. Raises ValueError, RecursionError."""
+    """The JSON, halves of surrogate pairs replaced, which no answer could hold. Raises ValueError, RecursionError."""
     content = json.loads(body)
     return _encodable(content) if _SURROGATE.search(body) else content
 

@@ -83,6 +83,8 @@ class Door:
                     f"ComfyUI Deploy is not told of the run: {error.message} (settings WEBHOOK_ALLOWED_HOSTS, "
                     "WEBHOOK_ALLOW_PRIVATE)."
                 ) from error
+            except ValueError as error:  # of http.client, for a header with a line break in it
+                raise DeliveryFailed("ComfyUI Deploy has sent a token that no header can have.") from error
             except (OSError, http.client.HTTPException, InputUnavailable) as error:
                 reason = "no answer" if isinstance(error, InputUnavailable) else type(error).__name__
                 continue

@@ -4,6 +4,7 @@ Facts from the plugin comfyui-deploy as of late 2025. Nodes that are not known h
 """
 
 import copy
+import math
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,7 +27,18 @@ _URLS = ("http://", "https://", "data:")
 
 
 def _whole(value: Any) -> int:
-    return int(float(value))
+    try:
+        # Not by way of a float: seeds are too large for it.
+        return int(value)
+    except ValueError:
+        return int(float(value))
+
+
+def _finite(value: Any) -> float:
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("JSON has no such number")
+    return number
 
 
 def _truth(value: Any) -> bool:
@@ -41,8 +53,8 @@ def _same(value: Any) -> Any:
 _LITERALS: Mapping[str, Callable[[Any], Any]] = {
     "Text": str,
     "TextAny": str,
-    "Number": float,
-    "NumberSlider": float,
+    "Number": _finite,
+    "NumberSlider": _finite,
     "NumberInt": _whole,
     "NumberSliderInt": _whole,
     "Seed": _whole,
@@ -55,10 +67,22 @@ _LITERALS: Mapping[str, Callable[[Any], Any]] = {
 
 @dataclass
 class Translated:
-    """`images` are entries of a job's images: files the graph loads by name."""
+    """`images` are entries of a job's images: files the graph loads by name.
+
+    `values` are what nodes that are no longer there stand for, by their ids.
+    """
 
     graph: Graph
     images: list[dict[str, str]] = field(default_factory=list)
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def value(self, linked: Any) -> Any:
+        """What an input comes to: another link, or a value. Nodes that are gone may have been linked to one another."""
+        for _ in range(len(self.values)):
+            if not _is_link(linked) or str(linked[0]) not in self.values:
+                break
+            linked = self.values[str(linked[0])]
+        return linked
 
 
 def translate(raw: Mapping[str, Any], inputs: Mapping[str, Any], ui: Any = None) -> Translated:
@@ -73,7 +97,10 @@ def translate(raw: Mapping[str, Any], inputs: Mapping[str, Any], ui: Any = None)
         word = str(node.get("class_type", "")).removeprefix(_EXTERNAL)
         if word != node.get("class_type"):
             _external(done, node_id, node, word, inputs)
+    for node_id in done.values:
+        del graph[node_id]
     for node in graph.values():
+        node["inputs"] = {name: done.value(linked) for name, linked in node["inputs"].items()}
         _plain_output(node)
     return done
 
@@ -89,7 +116,7 @@ def _external(done: Translated, node_id: str, node: dict[str, Any], word: str, i
         value = fallback if value is None else value
         if word == "Seed" and value is None:
             value = secrets.randbelow(_MOST_SEED)
-        _replace(done.graph, node_id, value if _is_link(value) else _literal(word, value, name))
+        done.values[node_id] = value if _is_link(value) else _literal(word, value, name)
     elif value is not None:
         # Stays as it is, for a ComfyUI that has the plugin.
         given |= {"input_id": value, "default_value": value}
@@ -101,7 +128,7 @@ def _literal(word: str, value: Any, name: Any) -> Any:
         raise InvalidInput(message, [Detail(field=f"inputs.{name}", code="model_url", message=message)])
     try:
         return _LITERALS[word](value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         message = f"The input {quote(str(name))} is not what a {word} node takes."
         raise InvalidInput(message, [Detail(field=f"inputs.{name}", code="wrong_type", message=message)]) from None
 
@@ -110,7 +137,7 @@ def _file(done: Translated, node_id: str, node: dict[str, Any], value: Any, name
     given = node["inputs"]
     value = value or given.get("default_value_url")
     if not value and _is_link(given.get("default_value")):
-        _replace(done.graph, node_id, given["default_value"])
+        done.values[node_id] = given["default_value"]
         return
     if not isinstance(value, str) or not value.startswith(_URLS):
         message = f"The input {quote(str(name))} needs an image as a URL."
@@ -119,15 +146,6 @@ def _file(done: Translated, node_id: str, node: dict[str, Any], value: Any, name
     file_name = f"deploy-{node_id}{suffix if suffix.isascii() else ''}"
     done.images.append({"name": file_name, "image": value})
     node |= {"class_type": "LoadImage", "inputs": {"image": file_name}}
-
-
-def _replace(graph: Graph, node_id: str, value: Any) -> None:
-    """Take the node out: whoever was linked to it gets the value itself."""
-    del graph[node_id]
-    for node in graph.values():
-        for key, linked in node["inputs"].items():
-            if _is_link(linked) and str(linked[0]) == node_id:
-                node["inputs"][key] = value
 
 
 def _plain_output(node: dict[str, Any]) -> None:

@@ -48,7 +48,8 @@ class Report:
                 self._live = f"Executing {class_type}"
             case ProgressMade(percent=percent):
                 now = time.monotonic()
-                if now - self._told_at >= _PROGRESS_EVERY_S:
+                # While they do not listen it is not kept: what ends the run shall not have to wait for it.
+                if now - self._told_at >= _PROGRESS_EVERY_S and self._queue.empty():
                     self._told_at = now
                     live = self._live or "Executing"
                     self._tell({"live_status": live, "progress": round(min(percent, 99.0) / 100, 4)})

@@ -41,6 +41,7 @@ from .running import RunningJob
 from .service import JobService
 from .spool import Spool
 from .store import JobStore
+from .survived import survived
 from .turned_away import TurnedAway
 from .updates import Kind
 
@@ -190,20 +191,15 @@ class Dispatcher:
             if seat is None:
                 continue
             self._has_seat = True
-            job = None
-            try:
-                job = self._next()
-            except WorkerError as error:
-                log.error("No job can be taken", error=error.message)
+            job, has_looked = None, False
+            with survived("No job can be taken"):
+                job, has_looked = self._next(), True
+            if not has_looked:
                 self._stopping.wait(_POLL_S)
-            except Exception:  # The thread's border: without it no job would ever be taken again.
-                log.exception("No job can be taken by a defect of the worker")
-                self._stopping.wait(_POLL_S)
-            finally:
-                self._has_seat = False
-                if job is None:
-                    seat.leave()
-            if job is not None:
+            self._has_seat = False
+            if job is None:
+                seat.leave()
+            else:
                 self._start(job, seat)
 
     def _next(self) -> Job | None:
@@ -351,10 +347,8 @@ class Dispatcher:
             with self._lock:
                 jobs = list(self._running.values())
             for running in jobs:
-                try:
+                with survived("No heartbeat", job_id=running.job.id):
                     running.beat(self._heartbeat_s)
-                except Exception:  # The thread's border: without it all the other jobs would lose their leases.
-                    log.exception("No heartbeat by a defect of the worker", job_id=running.job.id)
 
 
 def _error_of(result: Mapping[str, Any]) -> JobError | None:

@@ -1,4 +1,4 @@
-"""Sends waiting jobs elsewhere when the line in front of the worker's own ComfyUIs is too long, and fetches them back."""
+"""Sends waiting jobs elsewhere when the line before the worker's own ComfyUIs is too long, and fetches them back."""
 
 import time
 from collections.abc import Callable

@@ -1,16 +1,17 @@
 """pydantic's findings about a job, put into sentences for the person who sent it. Never quotes what may be secret."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..errors import Detail, InputTooLarge, InvalidInput
 from .json_value import NOT_TEXT
-from .quoting import cut_any, kind_of
+from .quoting import cut_any, kind_of, listed
 
 _MAX_FINDINGS = 50
+_Model = TypeVar("_Model", bound=BaseModel)
 # The values of these may be quoted: they hold no prompt, picture, path or key.
 _HARMLESS = {
     "force",
@@ -51,6 +52,15 @@ _WANTED: Mapping[str, str] = {
     "images": 'send a list of {"name": …, "image": …}',
     "overrides": 'send an object like {"6.text": "a cat"}',
 }
+
+
+def validated(model: type[_Model], given: Mapping[str, Any]) -> _Model:
+    """The model of what a caller has sent. Raises InvalidInput, all findings in it."""
+    try:
+        return model.model_validate(dict(given))
+    except ValidationError as error:
+        details = findings(error)
+        raise InvalidInput(listed([detail["message"] for detail in details]), details) from None
 
 
 def findings(error: ValidationError) -> list[Detail]:

@@ -179,7 +179,8 @@ class Attempts:
             self._instance.restart(self._started_at)
         if end.end is End.TIMED_OUT:
             limit_s = self._limits.timeout_s
-            return JobTimedOut(f"The job did not finish within its limit of {limit_s:g} s and was stopped.")
+            whose = "its timeout_s, else JOB_TIMEOUT"
+            return JobTimedOut(f"The job did not finish within its limit of {limit_s:g} s and was stopped ({whose}).")
         return self._cancel.reason
 
     def _collected(self, workflow: Workflow, end: RunEnd, entry: HistoryEntry) -> RunOutcome:

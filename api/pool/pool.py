@@ -111,6 +111,8 @@ class Pool:
         with self._changed:
             if seat is not None:
                 seat.is_used = True
+            if ticket.pinned is not None and ticket.pinned.is_removed and not (seat and seat.pinned):
+                ticket.pinned = None  # it was removed since it was found to have the job's prompt
             sole = ticket.pinned or self._sole(ticket, seat)
             if sole is not None:
                 self._put(ticket, sole, cold=False)

@@ -15,6 +15,7 @@ from ..comfyui.subscription import Subscription
 from ..errors import ComfyError, WorkerError
 from ..ids import PromptId
 from ..jobs.cancel import CancelToken
+from ..jobs.survived import survived
 from ..logs import get_logger
 from .canary import run_canary
 from .member import Member
@@ -82,15 +83,8 @@ class Prober:
     def _work(self) -> None:
         while not self._stopping.is_set():
             pause_s = self._interval_s
-            try:
-                pause_s = self._look()
-            except WorkerError as error:
-                if not self._stopping.is_set():
-                    self._roster.note_failed_trial(self._member, error.message)
-                    self._tell(error.message)
-            except Exception as error:  # The thread's border: without it nobody would look at this ComfyUI again.
-                log.exception("A look at ComfyUI failed by a defect of the worker", instance=self._member.name)
-                self._roster.note_miss(self._member, f"It could not be looked at ({type(error).__name__}).")
+            with survived("ComfyUI cannot be looked at", instance=self._member.name):
+                pause_s = self._looked()
             self._pause(pause_s)
 
     def _pause(self, seconds: float) -> None:
@@ -99,6 +93,15 @@ class Prober:
         while (left_s := until - time.monotonic()) > 0 and self._instance.stream.losses == losses:
             if self._stopping.wait(min(_NOTICED_S, left_s)):
                 return
+
+    def _looked(self) -> float:
+        try:
+            return self._look()
+        except WorkerError as error:
+            if not self._stopping.is_set():
+                self._roster.note_failed_trial(self._member, error.message)
+                self._tell(error.message)
+        return self._interval_s
 
     def _look(self) -> float:
         """Look once; seconds to the next look."""

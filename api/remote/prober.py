@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 
 from ..errors import ComfyError
+from ..jobs.survived import survived
 from .room import Room
 
 _FIRST_PAUSE_S = 1.0
@@ -39,7 +40,10 @@ class Prober:
             self._wake.clear()
             if self._ended.is_set():
                 return
-            if self._goes_well():
+            goes_well = False
+            with survived("Remote target cannot be looked at", target=self._room.name):
+                goes_well = self._goes_well()
+            if goes_well:
                 pause_s = 0.0
                 self._wake.wait(self._interval_s)
             else:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import Depends
@@ -106,6 +107,9 @@ class _Body:
         return InputTooLarge(f"The body is larger than {self.max_bytes / _MB:g} MB.")
 
     async def send(self, message: Message) -> None:
+        if message.get("status", 0) >= HTTPStatus.BAD_REQUEST and self._read_bytes and not self._is_whole:
+            # Refused in the middle by its reader: the rest, which may have no end, is of no use to anybody.
+            self._is_refused = True
         if not self._is_refused:
             await self._send(message)
         elif message["type"] == "http.response.start":

@@ -14,13 +14,8 @@ from .answers import answer
 from .file_form import FileForm, read_form
 from .gallery_item import ITEM_EXAMPLE, PATH, SHA256, GalleryItem, GalleryLinks
 from .json_object import parse_object
+from .paths import COMFY_INGEST, INGEST_FIELDS_BYTES
 
-INGEST_PATH = "/api/comfy/ingest"
-# As large as a workflow has ever been, and more metadata than anybody reads.
-_WORKFLOW_BYTES, _METADATA_BYTES, _ID_BYTES = 10_000_000, 1_000_000, 200
-_FIELDS = {"prompt_id": _ID_BYTES, "workflow": _WORKFLOW_BYTES, "metadata": _METADATA_BYTES}
-# What a form may have beside its file.
-ROOM_BYTES = sum(_FIELDS.values()) + 100_000
 _STORED = f"2024-01-01/{SHA256}.png"
 _ABOUT = (
     "The file is kept by the day it came, under the hash of its content, with a JSON file beside it that holds all "
@@ -39,7 +34,7 @@ _FORM: dict[str, Any] = {
                     "required": ["file"],
                     "properties": {
                         "file": {"type": "string", "format": "binary"},
-                        "prompt_id": {"type": "string", "maxLength": _ID_BYTES},
+                        "prompt_id": {"type": "string", "maxLength": INGEST_FIELDS_BYTES["prompt_id"]},
                         "workflow": {"type": "string", "description": "A JSON object: API format, or the editor's own"},
                         "metadata": {"type": "string", "description": "A JSON object"},
                     },
@@ -79,7 +74,7 @@ def router(gallery: Gallery, links: GalleryLinks) -> APIRouter:
     routes = APIRouter(tags=["gallery"])
 
     @routes.post(
-        INGEST_PATH,
+        COMFY_INGEST,
         summary="Put a file into the gallery",
         description=_ABOUT,
         status_code=201,
@@ -91,7 +86,7 @@ def router(gallery: Gallery, links: GalleryLinks) -> APIRouter:
     )
     async def ingest(request: Request) -> Response:
         with await asyncio.to_thread(gallery.begin) as incoming:
-            form = await read_form(request, incoming, _FIELDS)
+            form = await read_form(request, incoming, INGEST_FIELDS_BYTES)
             given = await asyncio.to_thread(_given, form)
             stored = await asyncio.to_thread(gallery.ingest, incoming, given)
         told = {

@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from ..comfyui.catalog import Catalog
 from ..errors import ComfyError, ComfyUnreachable, Detail, InvalidInput
-from ..jobs.quoting import cut, listed
+from ..jobs.quoting import cut
 from ..jobs.request_fields import Sound
-from ..jobs.request_findings import findings
+from ..jobs.request_findings import validated
 from ..jobs.service import JobService
 from ..workflows.text2img import Text2Img, build
 from ..workflows.text2img_model import ShapesOf
@@ -91,7 +91,7 @@ def router(service: JobService, catalogs: Callable[[], Sequence[Catalog]], shape
         openapi_extra=submissions.documented(Text2ImgRequest),
     )
     async def text2img(request: Request, body: JsonBody) -> Response:
-        params = _read(body)
+        params = validated(Text2ImgParams, body)
         made = await run_in_threadpool(_made, params, _seed(request), catalogs(), shapes_of)
         around = {name: body[name] for name in _AROUND if name in body}
         told, headers = await queued(service, request, {**around, "workflow": made.workflow}, _NAME)
@@ -101,14 +101,6 @@ def router(service: JobService, catalogs: Callable[[], Sequence[Catalog]], shape
 
 
 _AROUND = ("client_id", *submissions.QueueFields.model_fields)
-
-
-def _read(body: Mapping[str, Any]) -> Text2ImgParams:
-    try:
-        return Text2ImgParams.model_validate(dict(body))
-    except ValidationError as error:
-        details = findings(error)
-        raise InvalidInput(listed([detail["message"] for detail in details]), details) from None
 
 
 def _seed(request: Request) -> int:

@@ -23,11 +23,11 @@ from ..outputs.facts import media_type_of
 from ..outputs.thumbnail import thumbnail
 from ..pool.foreign import Foreign
 from .comfy_outputs import find
-from .comfy_words import PREFIX
+from .paths import COMFY_VIEW
 from .sent_files import ANSWERS, IfNoneMatch, IfRange, Range, SentFile, headers_of, is_one_range, send
 from .thumbnails import Side, Thumbnails
 
-PATH = f"{PREFIX}/view"
+PATH = COMFY_VIEW
 # What is larger is no picture anybody wants a small one of.
 _MOST_SHRUNK_BYTES = 200_000_000
 

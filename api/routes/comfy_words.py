@@ -7,9 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from ..jobs.request_fields import InputFields
 from . import submissions
 from .management_words import Word
+from .paths import COMFY_PREFIX
 from .streaming import Reason
 
-PREFIX = "/api/comfy"
+PREFIX = COMFY_PREFIX
 _PROMPT_ID = "550e8400-e29b-41d4-a716-446655440000"
 _FILE: dict[str, Any] = {
     "kind": "image",

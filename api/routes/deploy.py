@@ -2,23 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
-from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, ValidationError
+from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.concurrency import run_in_threadpool
 
-from ..comfydeploy.inputs import checked
-from ..deploy_errors import DeployError, DeployOff, DeployRefused
-from ..errors import InvalidInput, JobNotFound, JobNotReady
-from ..ids import JobId
+from ..deploy_errors import DeployOff
+from ..errors import JobNotFound, JobNotReady
 from ..jobs.job import Job
 from ..jobs.placement import DEPLOY
-from ..jobs.quoting import listed
-from ..jobs.request import DeploymentSpec
-from ..jobs.request_findings import findings
+from ..jobs.request_findings import validated
 from ..jobs.service import JobService
 from ..jobs.store import JobFilter
+from . import deploy_objects as objects
 from . import deploy_words as words
 from . import submissions
 from .answers import answer, job_answer
@@ -27,21 +23,16 @@ from .dialects import job_id_of
 from .links import OutputLinks
 from .openapi import request_body
 from .paging import CURSOR_EXAMPLE, cursor_of, text_of
+from .paths import DEPLOY_PREFIX, DEPLOY_WEBHOOK
 
 if TYPE_CHECKING:
     from ..comfydeploy.build import Deploy
 
-PREFIX = "/api/deploy"
-WEBHOOK = f"{PREFIX}/webhook"
-# What webhooks say is little; nobody has proven anything yet.
-BODY_LIMITS = {WEBHOOK: 2_000_000}
-OPERATOR_PATHS = (f"{PREFIX}/cache/invalidate",)
 _QUEUE = frozenset(submissions.QueueFields.model_fields)
 _BESIDES = ("images", "timeout_s")
 # Kinds of events and the lists that are no longer so; a run that fails may be its machine's fault.
 _STALE: Mapping[str, str] = {"workflow": "workflows", "deployment": "deployments", "machine": "machines"}
 _FAILED = frozenset({"failed", "timeout"})
-_Model = TypeVar("_Model", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -72,7 +63,7 @@ def router(surface: Surface) -> APIRouter:
     routes = APIRouter(tags=["deploy"])
 
     @routes.get(
-        PREFIX,
+        DEPLOY_PREFIX,
         summary="How ComfyUI Deploy is used",
         responses={200: {"model": words.DeployState, "description": "Its state"}},
     )
@@ -84,28 +75,30 @@ def router(surface: Surface) -> APIRouter:
         return answer({"url": deploy.client.base_url, **told, "webhooks": webhooks, "cache": deploy.catalog.facts()})
 
     @routes.get(
-        f"{PREFIX}/workflows",
+        f"{DEPLOY_PREFIX}/workflows",
         summary="The workflows of the account, with their deployments",
         responses={200: {"model": words.DeployWorkflows, "description": "All of them"}},
     )
     def workflows() -> Response:
         catalog = surface.there.catalog
         deployments = catalog.deployments()
-        found = [words.workflow_object(each, catalog.standard(each.name), deployments) for each in catalog.workflows()]
+        found = [
+            objects.workflow_object(each, catalog.standard(each.name), deployments) for each in catalog.workflows()
+        ]
         return answer({"workflows": found})
 
     @routes.get(
-        f"{PREFIX}/workflows/{{workflow}}",
+        f"{DEPLOY_PREFIX}/workflows/{{workflow}}",
         summary="One workflow, by id, name or standard name",
         responses={200: {"model": words.DeployWorkflow, "description": "It and its deployments"}},
     )
     def one_workflow(workflow: str) -> Response:
         catalog = surface.there.catalog
         found = catalog.workflow(workflow)
-        return answer(words.workflow_object(found, catalog.standard(found.name), catalog.deployments_of(found.id)))
+        return answer(objects.workflow_object(found, catalog.standard(found.name), catalog.deployments_of(found.id)))
 
     @routes.get(
-        f"{PREFIX}/deployments",
+        f"{DEPLOY_PREFIX}/deployments",
         summary="The deployments of the account",
         responses={200: {"model": words.DeployDeployments, "description": "All, or those of one workflow"}},
     )
@@ -116,15 +109,15 @@ def router(surface: Surface) -> APIRouter:
     ) -> Response:
         catalog = surface.there.catalog
         found = catalog.deployments_of(catalog.workflow(workflow).id) if workflow else catalog.deployments()
-        return answer({"deployments": [words.deployment_object(each) for each in found]})
+        return answer({"deployments": [objects.deployment_object(each) for each in found]})
 
     @routes.get(
-        f"{PREFIX}/machines",
+        f"{DEPLOY_PREFIX}/machines",
         summary="The machines of the account, with their health",
         responses={200: {"model": words.DeployMachines, "description": "All of them"}},
     )
     def machines() -> Response:
-        return answer({"machines": [words.machine_object(each) for each in surface.there.catalog.machines()]})
+        return answer({"machines": [objects.machine_object(each) for each in surface.there.catalog.machines()]})
 
     _add_runs(routes, surface)
     _add_cache(routes, surface)
@@ -134,7 +127,7 @@ def router(surface: Surface) -> APIRouter:
 
 def _add_runs(routes: APIRouter, surface: Surface) -> None:
     @routes.post(
-        f"{PREFIX}/runs",
+        f"{DEPLOY_PREFIX}/runs",
         summary="Run a deployment, or a workflow by name, as a job",
         description="Inputs are checked by the deployment's types before the job is kept.",
         status_code=202,
@@ -142,15 +135,15 @@ def _add_runs(routes: APIRouter, surface: Surface) -> None:
         openapi_extra=submissions.documented(words.DeployRunRequest),
     )
     async def run(request: Request, body: JsonBody) -> Response:
-        asked = _checked(words.DeployRunRequest, body)
-        await run_in_threadpool(_check_wish, surface.there, asked)
+        validated(words.DeployRunRequest, body)
+        _ = surface.there
         accepted = await submissions.submit(surface.service, request, submissions.native(_native(body)))
-        place = f"{PREFIX}/runs/{accepted.job.id}"
+        place = f"{DEPLOY_PREFIX}/runs/{accepted.job.id}"
         headers = {"Location": place, **(submissions.REPLAYED if accepted.replayed else {})}
         return answer({"job_id": accepted.job.id, "status": "pending", "status_url": place}, 202, headers)
 
     @routes.get(
-        f"{PREFIX}/runs",
+        f"{DEPLOY_PREFIX}/runs",
         summary="Runs, newest first",
         responses={200: {"model": words.DeployRuns, "description": "One page of them"}},
     )
@@ -159,26 +152,26 @@ def _add_runs(routes: APIRouter, surface: Surface) -> None:
         cursor: Annotated[str | None, Query(description="`next` of the page before", examples=[CURSOR_EXAMPLE])] = None,
     ) -> Response:
         page = surface.service.list(JobFilter(target=DEPLOY), limit, cursor_of(cursor))
-        return answer({"runs": [words.run_object(job) for job in page.jobs], "next": text_of(page.next)})
+        return answer({"runs": [objects.run_object(job) for job in page.jobs], "next": text_of(page.next)})
 
     @routes.get(
-        f"{PREFIX}/runs/{{job_id}}",
+        f"{DEPLOY_PREFIX}/runs/{{job_id}}",
         summary="A run",
         responses={200: {"model": words.DeployRun, "description": "How it stands"}},
     )
     def one_run(job_id: str) -> Response:
-        return answer(words.run_object(surface.job(job_id)))
+        return answer(objects.run_object(surface.job(job_id)))
 
     @routes.post(
-        f"{PREFIX}/runs/{{job_id}}/cancel",
+        f"{DEPLOY_PREFIX}/runs/{{job_id}}/cancel",
         summary="Stop a run, here and there",
         responses={200: {"model": words.DeployRun, "description": "How it stands; it may take a moment to stop"}},
     )
     def cancel(job_id: str) -> Response:
-        return answer(words.run_object(surface.service.cancel(surface.job(job_id).id)))
+        return answer(objects.run_object(surface.service.cancel(surface.job(job_id).id)))
 
     @routes.get(
-        f"{PREFIX}/runs/{{job_id}}/outputs",
+        f"{DEPLOY_PREFIX}/runs/{{job_id}}/outputs",
         summary="What a run has made",
         responses={200: {"model": words.DeployOutputs, "description": "Links to its files, and its texts"}},
     )
@@ -186,12 +179,12 @@ def _add_runs(routes: APIRouter, surface: Surface) -> None:
         job = surface.job(job_id)
         if not job.is_terminal:
             raise JobNotReady(f"Run {job.id} has not ended yet.")
-        return job_answer(surface.service, job, words.outputs_object, surface.links.of(request))
+        return job_answer(surface.service, job, objects.outputs_object, surface.links.of(request))
 
 
 def _add_cache(routes: APIRouter, surface: Surface) -> None:
     @routes.get(
-        f"{PREFIX}/cache",
+        f"{DEPLOY_PREFIX}/cache",
         summary="How old what is known of the account is",
         responses={200: {"model": words.DeployCache, "description": "Each list"}},
     )
@@ -199,31 +192,36 @@ def _add_cache(routes: APIRouter, surface: Surface) -> None:
         return answer(surface.there.catalog.facts())
 
     @routes.post(
-        f"{PREFIX}/cache/invalidate",
+        f"{DEPLOY_PREFIX}/cache/invalidate",
         summary="Have it asked for anew, by all gateways that share it",
         responses={200: {"model": words.DeployCache, "description": "Each list; the next look asks"}},
         openapi_extra=request_body(words.InvalidateRequest, required=False),
     )
     def invalidate(body: OptionalJsonBody) -> Response:
-        lists = _checked(words.InvalidateRequest, body).lists
+        lists = validated(words.InvalidateRequest, body).lists
         catalog = surface.there.catalog
         catalog.invalidate(lists or ("workflows", "deployments", "machines"))
         return answer(catalog.facts())
 
 
 def _add_webhook(routes: APIRouter, surface: Surface) -> None:
+    async def waited_for(marker: str) -> None:
+        if not surface.there.news.is_expected(marker):
+            raise JobNotFound("No run of this worker waits for this; it is looked at without.")
+
     @routes.post(
-        f"{WEBHOOK}/{{marker}}",
+        f"{DEPLOY_WEBHOOK}/{{marker}}",
         summary="Where ComfyUI Deploy tells of runs",
         description="Its webhooks are unsigned: all they do is have this worker ask for the run.",
         status_code=204,
         response_class=Response,
+        # Before the body is read: nobody else may have this worker read what he sends.
+        dependencies=[Depends(waited_for)],
         openapi_extra=request_body(words.RunEvent),
     )
     async def webhook(marker: str, body: JsonBody) -> Response:
         deploy = surface.there
-        if not deploy.news.told(marker, body):
-            raise JobNotFound("No run of this worker waits for this; it is looked at without.")
+        deploy.news.told(marker, body)
         lists = _stale(body)
         if lists:
             await run_in_threadpool(deploy.catalog.invalidate, lists)
@@ -237,27 +235,7 @@ def _stale(body: Mapping[str, Any]) -> list[str]:
     return ["machines"] if body.get("status") in _FAILED else []
 
 
-def _check_wish(deploy: "Deploy", asked: words.DeployRunRequest) -> None:
-    """Refuse now what could not run later. While ComfyUI Deploy is away the job is taken all the same."""
-    spec = DeploymentSpec(**{name: getattr(asked, name) for name in DeploymentSpec.__dataclass_fields__})
-    try:
-        plan = deploy.planner.plan(spec, JobId(""), None)
-    except DeployRefused:
-        raise
-    except DeployError:
-        return
-    checked(plan.types, spec.inputs, [image.name for image in asked.images])
-
-
 def _native(body: Mapping[str, Any]) -> dict[str, Any]:
     """The body as a job of the worker's own words."""
     around = {key: value for key, value in body.items() if key in _QUEUE or key in _BESIDES}
     return {**around, "deployment": {key: value for key, value in body.items() if key not in around}}
-
-
-def _checked(model: type[_Model], body: Mapping[str, Any]) -> _Model:
-    try:
-        return model.model_validate(body)
-    except ValidationError as error:
-        details = findings(error)
-        raise InvalidInput(listed([detail["message"] for detail in details]), details) from None

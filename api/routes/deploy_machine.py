@@ -21,8 +21,9 @@ from .answers import answer
 from .body import JsonBody
 from .dialects import NATIVE
 from .openapi import request_body
+from .paths import DEPLOY_MACHINE_PREFIX
 
-PREFIX = "/comfyui-deploy"
+PREFIX = DEPLOY_MACHINE_PREFIX
 _MOST_RUNS = 10_000
 _RUN_ID = "36dd538d-c13b-437b-94e1-c2efa3d87543"
 # Their words.

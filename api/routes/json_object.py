@@ -57,8 +57,8 @@ def parse_object(raw: bytes) -> dict[str, Any]:
         # Python refuses to read integers over 4,300 digits.
         raise _invalid("The body holds a number with too many digits.", "out_of_range") from None
     if not isinstance(value, dict):
-        kind = "array" if isinstance(value, list) else "single value"
-        raise _invalid(f"The body is not a JSON object but a {kind}: send {{…}}.", "not_an_object")
+        kind = "an array" if isinstance(value, list) else "a single value"
+        raise _invalid(f"The body is not a JSON object but {kind}: send {{…}}.", "not_an_object")
     _check(raw, value, has_flaws=document.has_flaws)
     return value
 

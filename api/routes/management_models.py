@@ -4,13 +4,11 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 
-from ..errors import InvalidInput
-from ..jobs.quoting import listed
 from ..jobs.request_fields import Fields, Text
-from ..jobs.request_findings import findings
+from ..jobs.request_findings import validated
 from ..models.downloads import Download, Downloads, Wanted
 from ..models.folders import Model
 from ..models.hashes import HashBook
@@ -164,12 +162,7 @@ def router(listing: ModelListing, book: HashBook, downloads: Downloads) -> APIRo
 
 
 def _wanted(body: Mapping[str, Any]) -> Wanted:
-    try:
-        fields = DownloadRequest.model_validate(dict(body))
-    except ValidationError as error:
-        details = findings(error)
-        raise InvalidInput(listed([detail["message"] for detail in details]), details) from None
-    return Wanted(**fields.model_dump())
+    return Wanted(**validated(DownloadRequest, body).model_dump())
 
 
 def _model_object(model: Model | OfferedModel, book: HashBook) -> dict[str, Any]:

@@ -6,13 +6,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from .auth import OPEN_PATHS
 from .errors import ErrorBody, Problem
+from .late import LateRoutes
 
 COMPONENTS = "#/components/schemas/{model}"
+# Stands for a body until somebody asks for the document: all their schemas take a tenth of the time of a start.
+_BODY = "x-body"
+_bodies: dict[str, tuple[type[BaseModel], ...]] = {}
 _SECURITY = {
     "ApiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
     "Bearer": {"type": "http", "scheme": "bearer"},
@@ -35,28 +40,38 @@ _ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-@functools.cache
 def request_body(*models: type[BaseModel], required: bool = True) -> dict[str, Any]:
     """`openapi_extra` for a route that reads its JSON body itself: one of the models, each with its example."""
+    key = " ".join(f"{model.__module__}.{model.__qualname__}" for model in models)
+    _bodies[key] = models
+    return {"requestBody": {"required": required, "content": {"application/json": {_BODY: key}}}}
+
+
+@functools.cache
+def _content(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
     references, document = models_json_schema([(model, "validation") for model in models], ref_template=COMPONENTS)
     schemas = [references[model, "validation"] for model in models]
     examples = {
         model.__name__: {"value": example} for model in models if (example := _example(document, model)) is not None
     }
     schema = schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
-    content = {"schema": {**schema, "$defs": document.get("$defs", {})}, "examples": examples}
-    return {"requestBody": {"required": required, "content": {"application/json": content}}}
+    # Without what is null, as FastAPI writes those it finds out about by itself.
+    definitions = jsonable_encoder(document.get("$defs", {}), exclude_none=True)
+    return {"schema": {**schema, "$defs": definitions}, "examples": examples}
 
 
-def documented(app: FastAPI, routers: Sequence[APIRouter], *, is_open: bool) -> Callable[[], dict[str, Any]]:
+def documented(
+    app: FastAPI, routers: Sequence[APIRouter | LateRoutes], *, is_open: bool
+) -> Callable[[], dict[str, Any]]:
     """An `app.openapi` over the app's routers, with the errors of all routes, the bodies' models and the keys."""
 
     @functools.cache
     def openapi() -> dict[str, Any]:
         # Only an app that includes the routers adds to each route what all of them may answer.
         listed = FastAPI(title=app.title, description=app.description, version=app.version, responses=_ERROR_RESPONSES)
-        for router in routers:
-            listed.include_router(router)
+        for each in routers:
+            for router in each.routers() if isinstance(each, LateRoutes) else (each,):
+                listed.include_router(router)
         document = listed.openapi()
         _add_components(document)
         _add_security(document, is_open)
@@ -83,6 +98,8 @@ def _add_components(document: dict[str, Any]) -> None:
         # A copy: FastAPI has put in the route's own object, and may be asked for the document again.
         operation["requestBody"] = copy.deepcopy(operation["requestBody"])
         for content in operation["requestBody"].get("content", {}).values():
+            if (key := content.pop(_BODY, None)) is not None:
+                content.update(copy.deepcopy(_content(_bodies[key])))
             for name, schema in content.get("schema", {}).pop("$defs", {}).items():
                 schemas.setdefault(name, schema)
     problem = Problem.model_json_schema(ref_template=COMPONENTS)

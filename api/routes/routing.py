@@ -1,14 +1,9 @@
 """Where jobs go: the rules as they are now, and what they say of a given request."""
 
-from typing import Any
-
 from fastapi import APIRouter, Request
-from pydantic import ValidationError
 from starlette.responses import Response
 
-from ..errors import InvalidInput
-from ..jobs.quoting import listed
-from ..jobs.request_findings import findings
+from ..jobs.request_findings import validated
 from ..routing_layer import Explaining, RoutingLayer
 from . import routing_words as words
 from .answers import answer
@@ -49,7 +44,7 @@ def router(routing: RoutingLayer) -> APIRouter:
         openapi_extra=request_body(ExplainRequest),
     )
     def explain(request: Request, body: JsonBody) -> Response:
-        asked = _checked(body)
+        asked = validated(ExplainRequest, body)
         explaining = Explaining(
             workflow_name=asked.workflow_name or None,
             workflow=asked.workflow,
@@ -62,11 +57,3 @@ def router(routing: RoutingLayer) -> APIRouter:
         return answer(words.explanation(routing.explain(explaining), routing.trouble))
 
     return routes
-
-
-def _checked(body: dict[str, Any]) -> ExplainRequest:
-    try:
-        return ExplainRequest.model_validate(body)
-    except ValidationError as error:
-        details = findings(error)
-        raise InvalidInput(listed([detail["message"] for detail in details]), details) from None

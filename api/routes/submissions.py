@@ -6,16 +6,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 
 from ..errors import Detail, InvalidInput
 from ..jobs.job import Priority
-from ..jobs.quoting import listed, quote
+from ..jobs.quoting import quote
 from ..jobs.request_fields import Fields, InputFields, PolicyFields, S3Fields, Sound
-from ..jobs.request_findings import findings
+from ..jobs.request_findings import validated
 from ..jobs.service import JobService
 from ..jobs.submission import Accepted, Submission
 from .auth import ANONYMOUS
@@ -193,8 +193,4 @@ def _checked(model: type[_Model], body: Mapping[str, Any]) -> _Model:
     names = model.model_fields
     # RunPod's clients send empty objects and strings for what they leave out.
     given = {key: body[key] for key in names if key in body and body[key] not in ({}, "")}
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        details = findings(error)
-        raise InvalidInput(listed([detail["message"] for detail in details]), details) from None
+    return validated(model, given)

@@ -10,6 +10,7 @@ import requests
 from support import sample_jobs
 from support.api_worker import ApiWorker
 from support.deploy_process import KEY, DeployProcess
+from support.exposed import value
 from support.ports import free_port
 from support.waiting import wait_for
 
@@ -203,6 +204,45 @@ def test_webhooks_need_no_key_but_their_mark(worker: ApiWorker, deploy: DeployPr
     assert requests.get(f"{worker.url}/api/deploy/machines", timeout=10).status_code == 401
     sent = [hook for hook in deploy.log()["webhooks"] if hook["status"] == 204]
     assert sent and all("/api/deploy/webhook/cd-" in hook["url"] for hook in sent)
+
+
+def test_a_receiver_reads_nothing_that_nobody_waits_for(worker: ApiWorker) -> None:
+    body = b"[" * 1_500_000
+    answer = requests.post(f"{worker.url}/api/deploy/webhook/cd-guessed", data=body, timeout=10)
+    # Were it read, it would be no JSON.
+    assert answer.status_code == 404
+    metrics = worker.get("/metrics").text
+    assert value(metrics, "comfyui_remote_target_up", target="deploy") == 1
+    assert (value(metrics, "comfyui_deploy_requests_total", outcome="ok") or 0) > 10
+
+
+def test_weights_send_the_checked_job_where_it_goes(worker: ApiWorker, deploy: DeployProcess, routing: Path) -> None:
+    before = routing.read_text()
+    shares = [{"machine": GPU_A, "weight": 1}, {"machine": GPU_B, "weight": 1}]
+    routing.write_text(json.dumps({"rules": [{"workflow": "text2img", "to": shares}]}))
+    wait_for(lambda: len(worker.get("/api/deploy/routing").json()["rules"]) == 1, "the rules")
+    # By its id the workflow is none that a rule names, and may not go elsewhere all the same.
+    by_id = {"workflow_id": known_id("workflow text2img"), "inputs": {"prompt": "x"}}
+    refused = worker.post("/api/deploy/runs", json={**by_id, "machine_id": known_id("machine own-box")})
+    assert refused.status_code == 403, refused.text
+    job_ids = [submit(worker, by_id) for _ in range(6)]
+    for job_id in job_ids:
+        told = worker.post("/api/deploy/routing/explain", json={"workflow_name": "text2img", "job_id": job_id}).json()
+        run = ended(worker, job_id)
+        there = next(each for each in runs_there(deploy) if each["id"] == run["run_id"])
+        assert there["machine_id"] == told["destination"]["machine"]
+    routing.write_text(before)
+    wait_for(lambda: not worker.get("/api/deploy/routing").json()["rules"], "the rules to be gone")
+
+
+def test_what_was_deployed_just_now_runs(worker: ApiWorker, deploy: DeployProcess) -> None:
+    worker.get("/api/deploy/deployments")
+    body = {"workflow_version_id": known_id("version 1 of 4x Upscale"), "machine_id": GPU_A, "environment": "preview"}
+    made = deploy.api("POST", "/deployment", json=body).json()["id"]
+    run = {"deployment_id": made, "inputs": {"image": "http://x/y.png"}}
+    # It is asked for once more as soon as what is known is not of just now.
+    answer = wait_for(lambda: (given := worker.post("/api/deploy/runs", json=run)).ok and given, "it to be known")
+    assert answer is not None and ended(worker, answer.json()["job_id"])["status"] == "completed"
 
 
 def test_the_cache_by_hand_and_without_the_api(worker: ApiWorker, deploy: DeployProcess) -> None:

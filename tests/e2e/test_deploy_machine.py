@@ -103,6 +103,17 @@ def test_a_run_may_be_stopped_and_asked_after(worker: ApiWorker, deploy: DeployP
     assert worker.get("/comfyui-deploy/check-status?prompt_id=nothing").status_code == 404
 
 
+def test_a_run_that_is_cancelled_in_line_is_reported(deploy: DeployProcess, worker: ApiWorker, machine: str) -> None:
+    worker.post("/queue/pause").raise_for_status()
+    body = {"workflow_version_id": TEXT2IMG, "machine_id": machine, "inputs": {"prompt": "x"}}
+    run_id = deploy.api("POST", "/run", json=body).json()["run_id"]
+    (job,) = worker.get("/jobs", params={"status": "pending"}).json()["jobs"]
+    assert worker.post(f"/jobs/{job['job_id']}/cancel").ok
+    run = wait_for(lambda: (run := deploy.api("GET", f"/run/{run_id}").json())["ended_at"] and run, "the run's end")
+    assert run is not None and run["status"] == "cancelled"
+    worker.post("/queue/resume").raise_for_status()
+
+
 def test_reports_go_to_no_private_address(worker: ApiWorker) -> None:
     inside = "http://127.0.0.1:9/api"
     body = {

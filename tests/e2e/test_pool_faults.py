@@ -64,6 +64,7 @@ def test_one_hangs(rig: PoolRig) -> None:
     assert rig.told(victim)["foreign_prompts"] == 0
 
 
+@pytest.mark.drill
 def test_one_is_slow(rig: PoolRig) -> None:
     """Ten times: it gets fewer jobs, and those that wait there are taken back."""
     victim = rig.comfy[2]
@@ -75,6 +76,7 @@ def test_one_is_slow(rig: PoolRig) -> None:
     assert rig.told(victim)["status"] == "healthy"
 
 
+@pytest.mark.drill
 def test_one_answers_with_errors(rig: PoolRig) -> None:
     """Its probes go well, its jobs do not."""
     victim = rig.comfy[0]
@@ -86,6 +88,7 @@ def test_one_answers_with_errors(rig: PoolRig) -> None:
     work_is_shared(rig)
 
 
+@pytest.mark.drill
 def test_one_refuses_prompts(rig: PoolRig) -> None:
     victim = rig.comfy[0]
     victim.set_fault("http_500", "/prompt")
@@ -131,6 +134,7 @@ def modelled(model: str, number: int) -> dict[str, sample_jobs.Workflow]:
 ONLY_A, BOTH = ["--model", "a.safetensors"], ["--model", "a.safetensors", "--model", "b.safetensors"]
 
 
+@pytest.mark.drill
 def test_one_is_restarted_with_other_models(tmp_path: Path) -> None:
     with pool_rig(tmp_path, 3, arguments=[BOTH, BOTH, ONLY_A]) as rig:
         changed = rig.comfy[0]

@@ -404,10 +404,13 @@ def test_each_of_several_can_write_its_previews() -> None:
         probe = Path(open_to_all) / "python"
         find = 'while [ "$1" != --temp-directory ]; do shift; done'
         probe.write_text(f'#!/bin/sh\n{find}\ntouch "$2/temp/x" && echo "uid $(id -u) can write"\n')
-        for path in (probe.parent, probe):
+        # This Python may lie where only its owner looks.
+        handler = Path(open_to_all) / "handler"
+        handler.write_text("#!/bin/sh\nexec sleep 100\n")
+        for path in (probe.parent, probe, handler):
             path.chmod(0o755)
-        environment = {"COMFY_PYTHON": str(probe), "RUN_AS_USER": "nobody", "COMFY_INSTANCES": "2"}
-        with in_a_row(StartScript(Path(open_to_all), **environment), 2) as script:
+        environment = {"COMFY_PYTHON": str(probe), "WORKER_PYTHON": str(handler), "RUN_AS_USER": "nobody"}
+        with in_a_row(StartScript(Path(open_to_all), COMFY_INSTANCES="2", **environment), 2) as script:
             wait_for(lambda: script.output.count(f"uid {NOBODY} can write") >= 2, "both of them")
 
 

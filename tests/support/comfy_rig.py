@@ -18,6 +18,8 @@ from api.job_layer import JobLayer, build_job_layer
 from api.routes import outputs
 from api.routes.auth import Guard
 from api.routes.comfy_words import ComfyEvent, ComfyStatus
+from api.routes.limits import Rate
+from api.routes.paths import COMFY_VIEW
 from api.routes.probes import Probes
 from api.server import create_app
 from api.settings import Settings
@@ -107,7 +109,7 @@ def comfy_rig(
         probes=Probes("1"),
         guard=guard,
         max_body_bytes=1_000_000,
-        rates=comfy_surface.rates_of(chosen),
+        rates=[Rate(chosen.comfy_view_rate, COMFY_VIEW)] if chosen.comfy_view_rate else [],
     )
     with HttpServer(app) as server, requests.Session() as session:
         session.headers.update({"X-API-Key": key} if key else {})

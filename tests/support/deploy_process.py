@@ -54,6 +54,12 @@ class DeployProcess:
         """All faults off."""
         requests.delete(f"{self.url}/standin/faults", timeout=10).raise_for_status()
 
+    def cancel_runs(self) -> None:
+        """End all that runs."""
+        for run in self.log()["runs"]:
+            if run["ended_at"] is None:
+                self.api("POST", f"/run/{run['id']}/cancel")
+
     def log(self) -> dict[str, Any]:
         """The webhooks it sent and all its runs."""
         told: dict[str, Any] = requests.get(f"{self.url}/standin/log", timeout=10).json()

@@ -22,6 +22,7 @@ from api.outputs.workflow_text import as_exif, as_png
 from api.routes import comfy_gallery, comfy_ingest
 from api.routes.auth import Guard
 from api.routes.gallery_item import GalleryLinks
+from api.routes.paths import COMFY_INGEST, INGEST_ROOM_BYTES
 from api.routes.probes import Probes
 from api.server import create_app
 
@@ -111,7 +112,7 @@ def gallery_rig(root: Path, guard: Guard | None = None) -> Iterator[GalleryRig]:
         probes=Probes("1"),
         guard=guard,
         max_body_bytes=1_000_000,
-        body_limits={comfy_ingest.INGEST_PATH: MAX_BYTES + comfy_ingest.ROOM_BYTES},
+        body_limits={COMFY_INGEST: MAX_BYTES + INGEST_ROOM_BYTES},
     )
     with HttpServer(app) as server, requests.Session() as session:
         yield GalleryRig(server, gallery, root, clock, session)

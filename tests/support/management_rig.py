@@ -150,7 +150,7 @@ def management_rig(
             [
                 exposition.router(metrics.exposition),
                 management_stream.router(broadcast, guard.knows, guard.sign, clients, idle_s=idle_s),
-                management_models.router(ModelListing(folders, lambda: []), book, downloads),
+                management_models.router(ModelListing(folders, list), book, downloads),
                 management.router(surface),
             ],
             probes=Probes("1"),

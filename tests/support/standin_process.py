@@ -50,6 +50,8 @@ class StandinProcess:
 
     def start(self, *, wait: bool = True) -> Self:
         """Start it; with wait=False return before the port is open (needs a fixed port)."""
+        if self._reader is not None:
+            self._reader.join()  # that of one that died: its last word must not be taken for this one's
         self._ready.clear()
         self._announced = False
         self._process = subprocess.Popen(

@@ -133,6 +133,19 @@ def test_announcements_and_webhooks(metrics: Metrics) -> None:
     assert value(found, "comfyui_webhook_attempts_total", outcome="failed") == 2
 
 
+def test_requests_to_comfyui_deploy_by_outcome() -> None:
+    metrics = Metrics("1", state)
+    for status in (200, 204, 302, 404, 429, 500, 503, 0):
+        metrics.deploy.note("/run/{id}", status, 0.2)
+    found = text(metrics)
+    counted = {
+        outcome: value(found, "comfyui_deploy_requests_total", outcome=outcome)
+        for outcome in ("ok", "refused", "limited", "failed", "unreachable")
+    }
+    assert counted == {"ok": 2, "refused": 2, "limited": 1, "failed": 2, "unreachable": 1}
+    assert value(found, "comfyui_deploy_request_seconds_count") == 8 and "/run/" not in found
+
+
 def test_remote_targets_and_the_time_of_their_workflows() -> None:
     remotes = [{"name": "far", "status": "unhealthy", "breaker": "half_open"}, {"name": "near", "status": "healthy"}]
     metrics = Metrics("1", lambda: state(remotes=remotes))

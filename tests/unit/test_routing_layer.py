@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import pytest
 from support.routing_rig import RoutingRig, routing_rig
 
 from api.errors import Forbidden, InvalidInput, WorkflowUnusable
-from api.jobs.placement import Placement
+from api.ids import JobId
+from api.jobs.placement import Arrival, Placement
+from api.jobs.request import Limits, parse
 from api.routing_layer import Explaining, models_of
 
 ANYWHERE = Placement()
@@ -177,6 +180,16 @@ class TestMachines:
         with nullcontext() if is_allowed else pytest.raises(Forbidden):
             placement = rig.place(operator=operator, workflow=None, deployment={**fields, "inputs": {}})
             assert placement == chosen("deploy", fields.get("machine_id"))
+
+    @pytest.mark.parametrize("field", ["deployment_id", "workflow_id", "workflow_version_id", "name"])
+    def test_an_id_in_place_of_the_name_is_no_way_around_its_rule(self, rig: RoutingRig, field: str) -> None:
+        rig.ruled({"routingRules": {"text2img": "m-1"}, "defaultMachine": "m-0", "allow_override": "none"})
+        layer = replace(rig.layer, deployed_name=lambda spec: {"some-id": "Text to Image"}[spec.wanted])
+        for machine, is_allowed in (("m-1", True), ("m-0", False)):
+            deployment = {field: "some-id", "machine_id": machine}
+            request = parse({"input": {"deployment": deployment}}, Limits())
+            with nullcontext() if is_allowed else pytest.raises(Forbidden):
+                layer.place(Arrival(JobId("job"), request))
 
 
 def test_changes_of_both_files_count_at_once(rig: RoutingRig) -> None:

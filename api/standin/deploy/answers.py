@@ -15,6 +15,10 @@ def detail(status: int, text: Any, headers: dict[str, str] | None = None) -> web
     return row({"detail": text}, status, headers)
 
 
+# In a request: the most rows that are sent at once, whatever it asks for.
+PAGE_CAP = "page_cap"
+
+
 class Refused(Exception):
     """Ends a request with FastAPI's `{"detail": …}`."""
 
@@ -51,4 +55,4 @@ def paged(rows: list[Any], request: web.Request, size: str = "limit", default: i
         offset, limit = int(request.query.get("offset", 0)), int(request.query.get(size, default))
     except ValueError:
         invalid("int_parsing", ["query", size], "Input should be a valid integer", request.query.get(size))
-    return rows[offset : offset + limit]
+    return rows[offset : offset + min(limit, request.get(PAGE_CAP, limit))]

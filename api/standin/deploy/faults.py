@@ -10,6 +10,7 @@ FAULTS: dict[str, str] = {
     "http_delay": "ms; every answer comes that much later",
     "garbage": "ENDPOINT[:TIMES]; answers 200 with a page instead of JSON",
     "huge": "ENDPOINT[:TIMES]; answers 200 with a list that never ends",
+    "page_cap": "N; lists come N rows at a time, whatever is asked for",
     "drop_answer": "COUNT; takes a run and cuts the connection instead of answering",
     "refuse_runs": "COUNT; refuses a run with 403, as an account without credits is",
     "hold_runs": "on = runs stay at running, half done, until it is off",

@@ -92,6 +92,8 @@ def _door(options: Options, faults: Faults) -> Any:
         faulty = await _faulty(request, faults, endpoint)
         if faulty is not None:
             return faulty
+        if cap := int(faults.number("page_cap")):
+            request[answers.PAGE_CAP] = cap
         if over_limit():
             return answers.detail(429, "Too many requests", {"Retry-After": "1"})
         if endpoint not in _OWN_DOORS and not _is_known(request, options.keys):

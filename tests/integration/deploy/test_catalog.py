@@ -24,6 +24,8 @@ from api.comfydeploy.transport import Policy
 from api.workflows.naming import standardize_workflow_name
 
 TTL_S = 60.0
+# A list that comes in pages: the first one, and the empty one that says that it was the last.
+PAGES = 2
 GIVES_UP = Policy(attempts=1, timeout_s=5, total_s=5)
 
 
@@ -76,7 +78,7 @@ def test_a_list_is_asked_for_once_while_it_is_fresh(deploy: DeployProcess) -> No
         thread.join()
     gateway.now += TTL_S - 1
     assert len(gateway.catalog.machines()) == 4
-    assert gateway.asked == {"/machines": 1}
+    assert gateway.asked == {"/machines": PAGES}
     assert gateway.catalog.facts()["machines"]["is_fresh"]
 
 
@@ -89,7 +91,7 @@ def test_an_old_list_is_shown_while_it_is_asked_for_anew(deploy: DeployProcess) 
     # At once, and as it was.
     assert len(gateway.catalog.machines()) == 4
     wait_for(lambda: len(gateway.catalog.machines()) == 5, "the new list")
-    assert gateway.asked == {"/machines": 2} and machine.status_code == 200
+    assert gateway.asked == {"/machines": 2 * PAGES} and machine.status_code == 200
 
 
 def test_things_are_found_by_id_name_and_standard_name(deploy: DeployProcess) -> None:
@@ -109,13 +111,51 @@ def test_things_are_found_by_id_name_and_standard_name(deploy: DeployProcess) ->
             missing()
 
 
+def test_machines_of_one_name_are_told_apart_by_their_ids(deploy: DeployProcess, tmp_path: Path) -> None:
+    gateway = Gateway(deploy, tmp_path)
+    for place in ("http://one", "http://two"):
+        body = {"name": "twin", "type": "classic", "endpoint": place, "auth_token": "the-token-of-a-twin"}
+        deploy.api("POST", "/machine/custom", json=body).raise_for_status()
+    twins = [each for each in gateway.catalog.machines() if each.name == "twin"]
+    with pytest.raises(deploy_errors.DeployNotFound, match="Several machines") as refused:
+        gateway.catalog.machine("twin")
+    assert all(each.id in refused.value.message for each in twins) and len(twins) == 2
+    assert "Several machines" in str(gateway.catalog.machine_trouble("twin"))
+    assert gateway.catalog.machine(twins[0].id) == twins[0]
+    # Where machines are, and their tokens, is nothing that is used here.
+    (file,) = tmp_path.iterdir()
+    assert twins[0].id in file.read_text() and "http://one" not in file.read_text()
+    for each in twins:
+        deploy.api("PATCH", f"/machine/custom/{each.id}", json={"name": f"own-{each.id}"}).raise_for_status()
+
+
+def test_who_has_a_caller_waiting_waits_for_seconds(deploy: DeployProcess) -> None:
+    gateway = Gateway(deploy)
+    deploy.fault(http_503="/workflows/all:1")
+    # One try, where others would take four.
+    with pytest.raises(deploy_errors.DeployUnreachable):
+        gateway.catalog.soon().workflows()
+    assert gateway.asked == {"/workflows/all": 1}
+    assert gateway.catalog.workflows() == gateway.catalog.soon().workflows()
+    gateway.catalog.machines()
+    asked = gateway.asked.copy()
+    gateway.catalog.invalidate()
+    # What is placed by the rules asks nobody, whatever was invalidated.
+    assert gateway.catalog.machine_trouble("gpu-broken") == "its status is error" and gateway.asked == asked
+    # What is of just now is not asked for again for the sake of something that is not in it.
+    assert gateway.catalog.workflows() and gateway.catalog.machines() and gateway.catalog.deployments()
+    assert not gateway.catalog.look_again()
+    gateway.now += 6
+    assert gateway.catalog.look_again() and not gateway.catalog.facts()["workflows"]["is_fresh"]
+
+
 def test_dropped_by_hand(deploy: DeployProcess) -> None:
     gateway = Gateway(deploy)
     gateway.catalog.machines(), gateway.catalog.workflows()
     gateway.catalog.invalidate(["machines"])
     assert not gateway.catalog.facts()["machines"]["is_fresh"]
     gateway.catalog.machines(), gateway.catalog.workflows()
-    assert gateway.asked == {"/machines": 2, "/workflows/all": 1}
+    assert gateway.asked == {"/machines": 2 * PAGES, "/workflows/all": 1}
 
 
 def test_the_last_known_good_outlives_the_api_and_the_process(deploy: DeployProcess, tmp_path: Path) -> None:
@@ -186,7 +226,7 @@ def test_a_fleet_asks_once(deploy: DeployProcess) -> None:
             thread.start()
         for thread in readers:
             thread.join()
-        assert sum(each.asked["/machines"] for each in fleet) == 1
+        assert sum(each.asked["/machines"] for each in fleet) == PAGES
         assert len({tuple(each.catalog.machines()) for each in fleet}) == 1
         # One is told that it is old: all ask anew, which is once.
         fleet[0].now += 3
@@ -197,10 +237,10 @@ def test_a_fleet_asks_once(deploy: DeployProcess) -> None:
             assert each.catalog.machines()
         times = lambda: {each.catalog.facts()["machines"]["fetched_at"] for each in fleet}  # noqa: E731
         wait_for(lambda: times() == {fleet[0].now}, "all to have the new list")
-        assert sum(each.asked["/machines"] for each in fleet) == 2
+        assert sum(each.asked["/machines"] for each in fleet) == 2 * PAGES
     # Without Redis each one asks for itself, and none is in the way.
     alone = Gateway(deploy, shared=RedisShared(url, "account"))
-    assert alone.catalog.machines() and alone.asked["/machines"] == 1
+    assert alone.catalog.machines() and alone.asked["/machines"] == PAGES
 
 
 def test_a_lease_is_given_back_by_its_owner_only() -> None:

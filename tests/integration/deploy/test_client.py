@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import requests
+from support import scripted_site
+from support.authority import make_authority
 from support.deploy_process import KEY, QUICK, DeployProcess, client_of
 from support.ports import free_port
 from support.waiting import wait_for
@@ -97,7 +99,7 @@ def test_a_run_and_its_picture(client: DeployClient) -> None:
     assert run.status == "success" and run.progress == 1
     (image,) = run.outputs[0]["data"]["images"]
     assert requests.get(image["url"], timeout=10).content.startswith(b"\x89PNG")
-    assert client.runs_of(str(run.workflow_id))[0]["id"] == run.id
+    assert next(iter(client.runs_of(str(run.workflow_id), 1)))["id"] == run.id
 
 
 def test_a_version_runs_on_the_machine_that_is_named(client: DeployClient) -> None:
@@ -122,6 +124,15 @@ def test_uploads(client: DeployClient, tmp_path: Path) -> None:
     assert requests.get(url, timeout=10).content == b"\x89PNG and so on"
     with pytest.raises(deploy_errors.DeployRefused, match="Unsupported file type"):
         client.upload(picture, "a.txt", "text/plain")
+
+
+def test_lists_come_in_pages_of_any_size(client: DeployClient, deploy: DeployProcess) -> None:
+    machines, deployments = client.machines(), client.deployments()
+    run_ids = [client.queue_deployment(TEXT2IMG, {}) for _ in range(3)]
+    deploy.fault(page_cap=2)
+    assert client.machines() == machines and client.deployments() == deployments
+    newest = list(client.runs_of(known_id("workflow text2img"), 3))
+    assert [row["id"] for row in newest] == run_ids[::-1]
 
 
 @pytest.mark.parametrize("fault", ["http_500", "http_503", "http_429"])
@@ -194,6 +205,18 @@ def test_silence_ends(deploy: DeployProcess) -> None:
     nowhere = DeployClient(Transport(f"http://127.0.0.1:{free_port()}/api", KEY, QUICK))
     with pytest.raises(deploy_errors.DeployUnreachable, match="no connection"):
         nowhere.queue_deployment(TEXT2IMG, {})
+
+
+def test_only_a_certificate_we_refuse_is_sure_to_have_stopped_a_run(deploy: DeployProcess, tmp_path: Path) -> None:
+    no_tls = DeployClient(Transport(deploy.url.replace("http:", "https:"), KEY, QUICK))
+    with pytest.raises(deploy_errors.DeployRunUnknown, match="TLS failed"):
+        no_tls.queue_deployment(TEXT2IMG, {})
+    with pytest.raises(deploy_errors.DeployUnreachable, match="TLS failed"):
+        no_tls.machines()
+    with scripted_site.serving(tls=make_authority("localhost", tmp_path).server) as site:
+        stranger = DeployClient(Transport(site.url("", "localhost", "https"), KEY, QUICK))
+        with pytest.raises(deploy_errors.DeployUnreachable, match="certificate"):
+            stranger.queue_deployment(TEXT2IMG, {})
 
 
 def test_a_cancel_ends_the_waiting(deploy: DeployProcess) -> None:

@@ -1,5 +1,6 @@
 """`python -m api deploy …`: the documents of the catalogue, and the demos, with a key and without."""
 
+import json
 import os
 import signal
 import subprocess
@@ -51,6 +52,41 @@ def test_the_documents(deploy: DeployProcess, tmp_path: Path, capsys: pytest.Cap
     assert "| `portrait_batch` | – | `portrait-batch` | By rule; not a local workflow |" in names
     assert "| – | `convert` | `convert` | " in names and names.endswith("## Collisions\n\nNone.\n")
     assert str(catalog) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("word", "sound", "faulty", "said"),
+    [
+        (
+            "names",
+            {"workflows": [{"standard": "portrait", "api": "Face"}]},
+            {"workflows": [{"standard": "A B"}]},
+            "a-b",
+        ),
+        ("routing", {"routingRules": {"Face": "m-1"}}, {"rules": [{"to": "m-1"}]}, "rules.0"),
+        ("routing", {"defaultMachine": "m-1"}, {"routingRules": {"Face": "m-1", "portrait": "m-2"}}, "never counts"),
+    ],
+)
+def test_files_are_checked(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    word: str,
+    sound: object,
+    faulty: object,
+    said: str,
+) -> None:
+    names, file = tmp_path / "names.json", tmp_path / "file.json"
+    names.write_text(json.dumps({"workflows": [{"standard": "portrait", "api": "Face"}]}))
+    # Two names are one workflow's only by this table.
+    monkeypatch.setenv("WORKFLOW_NAMES", str(names))
+    file.write_text(json.dumps(sound))
+    assert __main__.main(["deploy", word, "check", str(file)]) == 0
+    assert capsys.readouterr().out == f"{file} is sound.\n"
+    file.write_text(json.dumps(faulty))
+    assert __main__.main(["deploy", word, "check", str(file)]) == 1
+    assert said in capsys.readouterr().err
+    assert __main__.main(["deploy", word, "check", str(tmp_path / "none")]) == 1
 
 
 def test_the_catalogue_needs_an_account(

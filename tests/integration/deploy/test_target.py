@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.deploy_process import KEY, QUICK, DeployProcess
+from support.deploy_process import KEY, QUICK, DeployProcess, client_of
 from support.http_server import HttpServer
 from support.waiting import wait_for
 
@@ -43,6 +43,8 @@ def deploy() -> Iterator[DeployProcess]:
 def healthy(deploy: DeployProcess) -> Iterator[None]:
     yield
     deploy.healthy()
+    # Those that were left would take the faults of the next test.
+    deploy.cancel_runs()
 
 
 class Rig:
@@ -54,13 +56,18 @@ class Rig:
         more = {"poll_s": 0.02, "patience_s": 0.3, **options}
         self.deploy: Deploy = building.build(client, catalog, webhook_url=webhook_url, **more)
         self.events: list[JobEvent] = []
+        self.hear: Callable[[JobEvent], None] = lambda _event: None
         self.cancel = CancelToken()
 
     def run(self, folder: Path, spec: DeploymentSpec, **fields: Any) -> RunOutcome:
         request = RunRequest(JobId(str(uuid.uuid4())), {}, "folder", deployment=spec, **fields)
         workdir = folder / uuid.uuid4().hex
         workdir.mkdir()
-        return self.deploy.target.run(request, workdir, self.events.append, self.cancel)
+        return self.deploy.target.run(request, workdir, self._emit, self.cancel)
+
+    def _emit(self, event: JobEvent) -> None:
+        self.events.append(event)
+        self.hear(event)
 
     def assigned(self) -> list[PromptId]:
         return [event.prompt_id for event in self.events if isinstance(event, PromptAssigned)]
@@ -254,15 +261,18 @@ def test_a_run_cancelled_over_there_is_an_interruption(rig: Rig, deploy: DeployP
     assert isinstance(came[0], tree.ExecutionInterrupted)
 
 
-def test_an_outage_is_sat_out_or_left_to_a_later_run(rig: Rig, deploy: DeployProcess, tmp_path: Path) -> None:
+def test_an_outage_is_sat_out_or_left_to_a_later_run(deploy: DeployProcess, tmp_path: Path) -> None:
+    rig = Rig(deploy, patience_s=60)
     thread, came = held(rig, deploy, tmp_path)
-    deploy.fault(http_503="/run/:8")
+    # Of this run alone: nothing else is to meet it.
+    deploy.fault(http_503=f"/run/{rig.assigned()[-1]}:8")
     deploy.fault(hold_runs=None)
-    thread.join(10)
+    thread.join(30)
     assert came[0].files
+    rig = Rig(deploy, patience_s=0.1)
     thread, came = held(rig, deploy, tmp_path)
-    deploy.fault(http_503="/run/")
-    thread.join(20)
+    deploy.fault(http_503=f"/run/{rig.assigned()[-1]}")
+    thread.join(30)
     # This code puts the job back into the line, with the run to be followed.
     assert isinstance(came[0], tree.ComfyUnreachable) and rig.assigned()[-1] in came[0].message
 
@@ -354,11 +364,35 @@ def test_a_run_whose_answer_was_lost_is_found_again(
     before = len(runs(deploy))
     deploy.fault(drop_answer=1, lose_webhooks=True)
     assert rig.run(tmp_path, prompted()).files
-    # A worker that died before it knew the id left the mark only.
+    # A worker that died before it knew the id left the mark only; others have queued runs since.
     marker, run_id = rig.assigned()
+    for _ in range(3):
+        deploy.api("POST", "/run/deployment/queue", json={"deployment_id": TEXT2IMG}).raise_for_status()
+    deploy.fault(page_cap=1)
     later = with_webhooks(deploy, receiver, poll_s=0.02)
     assert later.run(tmp_path, prompted(), resume=Attempt(marker, NAME)).files
-    assert later.assigned() == [run_id] and len(runs(deploy)) == before + 1
+    assert later.assigned() == [run_id] and len(runs(deploy)) == before + 4
+    # What a webhook names is looked at, and is not the run only because it says so.
+    forged = {"event_type": "run.updated", "status": "success", "run_id": str(uuid.uuid4())}
+    deploy.fault(page_cap=None, drop_answer=1, lose_webhooks=True)
+    rig = with_webhooks(deploy, receiver, poll_s=0.02)
+    told: list[bool] = []
+    # Before the run is queued.
+    rig.hear = lambda _event: None if told else told.append(rig.deploy.news.told(rig.assigned()[0], forged))
+    assert rig.run(tmp_path, prompted()).files
+    assert told == [True] and rig.assigned()[1] != forged["run_id"]
+
+
+def test_a_run_that_may_be_older_than_those_that_are_looked_at_is_not_queued_again(
+    deploy: DeployProcess, receiver: tuple[Receiver, str], tmp_path: Path
+) -> None:
+    client = client_of(deploy)
+    for _ in range(200):
+        client.queue_deployment(TEXT2IMG, {})
+    before = len(runs(deploy))
+    with pytest.raises(deploy_errors.DeployRunUnknown, match="newest 200"):
+        with_webhooks(deploy, receiver).run(tmp_path, prompted(), resume=Attempt("cd-of-an-earlier-worker", NAME))
+    assert len(runs(deploy)) == before
 
 
 def test_the_room_follows_the_api(deploy: DeployProcess) -> None:
@@ -368,6 +402,7 @@ def test_the_room_follows_the_api(deploy: DeployProcess) -> None:
     seat = rig.deploy.capacity.take(10)
     assert seat is not None and rig.deploy.facts()["status"] == "healthy"
     seat.leave()
+    wait_for(lambda: len(rig.deploy.catalog.machines()) == 4, "the machines")
     rig.deploy.close()
     assert rig.deploy.machine_trouble("gpu-a") is None
     assert rig.deploy.machine_trouble("gpu-broken") == "its status is error"

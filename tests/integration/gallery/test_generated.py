@@ -67,7 +67,9 @@ def test_an_output_comes_by_itself_and_costs_no_space(api: ApiRig, gallery: Gall
 
     job = api.jobs.service.get(job_id)  # type: ignore[arg-type]
     output = api.jobs.service.output(job.id, 0)
-    assert (entry.job_id, entry.filename, entry.source) == (job_id, "a b.png", "generated")
+    # The id that /api/comfy/status knows it by.
+    assert (entry.prompt_id, entry.job_id) == (job_id, job_id)
+    assert (entry.filename, entry.source) == ("a b.png", "generated")
     assert gallery.path(entry).samefile(output.path)
     sidecar = gallery.sidecar(entry)
     assert sidecar.workflow and sidecar.workflow["1"]["class_type"] == "picture" and not sidecar.lasting

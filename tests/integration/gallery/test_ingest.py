@@ -260,6 +260,7 @@ def test_forms_that_are_none(rig: GalleryRig) -> None:
         ("a\r\nb.png", "a__b.png"),
         ("/", "picture.png"),
         (".png", "png.png"),
+        ("ComfyUI_00001_.png", "ComfyUI_00001_.png"),
         ("\u202egnp.exe", "gnp.png"),
         ("猫" * 200 + ".png", None),
     ],
@@ -296,6 +297,7 @@ def test_a_phones_picture_with_a_second_one_behind_it_is_one(rig: GalleryRig) ->
 
 
 def test_all_of_it_is_there_for_a_gallery_that_is_opened_anew(rig: GalleryRig) -> None:
+    rig.kept(of_comfyui(color=0x515151))
     other = opened(rig.root)
     try:
         assert other.page(Wanted(query("lighthouse")), 10)

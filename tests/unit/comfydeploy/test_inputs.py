@@ -21,8 +21,6 @@ def kind(word: str, class_type: str = "", **fields: Any) -> InputType:
         (kind("string"), "a", "a"),
         (kind("integer"), 3.0, 3),
         (kind("integer", minimum=0, maximum=9), 9, 9),
-        # No range, as some say it.
-        (kind("integer", minimum=0, maximum=0), 9, 9),
         (kind("float"), 3, 3),
         (kind("boolean"), False, False),
         (kind("enum", options=("a", "b")), "b", "b"),
@@ -94,6 +92,7 @@ def test_types_of_a_graph_without_a_deployment() -> None:
         "1": {"class_type": "ComfyUIDeployExternalNumberInt", "inputs": {"input_id": "n", "default_value": 2}},
         "2": {"class_type": "ComfyUIDeployExternalImage", "inputs": {"input_id": "photo"}},
         "3": {"class_type": "KSampler", "inputs": {"input_id": "no"}},
+        "4": {"class_type": "ComfyUIDeployExternalText", "inputs": 7},
     }
     number, photo = types_of(graph)
     assert (number.name, number.kind, number.is_required) == ("n", "integer", False)

@@ -25,6 +25,10 @@ def node(kind: str, **inputs: Any) -> dict[str, Any]:
         ("Text", None, "a cat", "a cat"),
         ("NumberInt", "7", 1, 7),
         ("NumberSliderInt", 7.0, 1, 7),
+        ("NumberSliderInt", "7.0", 1, 7),
+        # More than a float holds.
+        ("Seed", 2**64 - 1, 1, 2**64 - 1),
+        ("Seed", str(2**64 - 1), 1, 2**64 - 1),
         ("Number", 7, 1, 7.0),
         ("Boolean", False, True, False),
         ("Boolean", "false", True, False),
@@ -84,7 +88,31 @@ def test_what_is_not_known_stays_with_its_value() -> None:
     assert graph["1"]["inputs"]["input_id"] == "https://x/y.mp4"
 
 
-@pytest.mark.parametrize(("kind", "value"), [("NumberInt", "many"), ("Lora", "https://x/y.safetensors")])
+def test_nodes_that_are_linked_to_one_another() -> None:
+    raw = {
+        "1": external("Text", "a", default_value=["2", 0]),
+        "2": external("Text", "b", default_value="told"),
+        "3": node("Any", value=["1", 0], list=[["1", 0]]),
+        "4": external("Text", "c", default_value=["5", 0]),
+        "5": external("Text", "d", default_value=["4", 0]),
+        "6": node("Any", value=["4", 0]),
+    }
+    graph = translate(raw, {}).graph
+    assert graph["3"] == node("Any", value="told", list=[["1", 0]])
+    # A ring means nothing; ComfyUI says so.
+    assert set(graph) == {"3", "6"} and graph["6"]["inputs"]["value"][0] in {"4", "5"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        ("NumberInt", "many"),
+        ("NumberInt", "1e999"),
+        ("Number", "nan"),
+        ("Number", 10**400),
+        ("Lora", "https://x/y.safetensors"),
+    ],
+)
 def test_values_that_cannot_be(kind: str, value: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         translate({"1": external(kind, "x")}, {"x": value})

@@ -104,3 +104,12 @@ def test_the_only_one_takes_what_comes(tmp_path: Path) -> None:
         assert [pool.place(Ticket(job(), CancelToken()), None) for _ in range(3)] == [sole] * 3
     finally:
         fleet.close()
+
+
+def test_a_prompt_of_an_earlier_worker_on_one_that_was_removed_meanwhile_is_run_elsewhere(fleet: Fleet) -> None:
+    roster = Roster(fleet.members)
+    pool = Pool(roster, patience_s=0.05)
+    gone, other = fleet.members
+    ticket = Ticket(job(), CancelToken(), pinned=gone)
+    roster.remove(gone.name)
+    assert pool.place(ticket, pool.take(0)) is other

@@ -1,0 +1,15 @@
+"""Paths and limits of surfaces that are made late: what stands in front of all requests has to know them before."""
+
+COMFY_PREFIX = "/api/comfy"
+COMFY_VIEW = f"{COMFY_PREFIX}/view"
+COMFY_INGEST = f"{COMFY_PREFIX}/ingest"
+# The fields of an ingest beside its file: as large as a workflow has ever been, and more metadata than anybody reads.
+INGEST_FIELDS_BYTES = {"prompt_id": 200, "workflow": 10_000_000, "metadata": 1_000_000}
+INGEST_ROOM_BYTES = sum(INGEST_FIELDS_BYTES.values()) + 100_000
+
+DEPLOY_PREFIX = "/api/deploy"
+DEPLOY_WEBHOOK = f"{DEPLOY_PREFIX}/webhook"
+# What webhooks say is little; nobody has proven anything yet.
+DEPLOY_WEBHOOK_BYTES = 2_000_000
+DEPLOY_OPERATOR_PATHS = (f"{DEPLOY_PREFIX}/cache/invalidate",)
+DEPLOY_MACHINE_PREFIX = "/comfyui-deploy"
