@@ -110,9 +110,9 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 
 def _migrate(_arguments: argparse.Namespace) -> int:
-    from . import job_layer
+    from . import lasting
 
-    print(f"The job database is at version {job_layer.migrate(load_settings())}.")
+    print(f"The job database is at version {lasting.migrate(load_settings())}.")
     return 0
 
 

@@ -10,7 +10,8 @@ from fastapi import APIRouter
 from .gallery.caretaker import Caretaker
 from .gallery.files import GalleryFolder
 from .gallery.gallery import Gallery
-from .job_layer import JobLayer, spool_root
+from .job_layer import JobLayer
+from .lasting import spool_root
 from .routes.paths import COMFY_INGEST, INGEST_ROOM_BYTES
 from .settings import Settings
 

@@ -1,6 +1,5 @@
 """The durable job layer put together: store, spool, service, dispatcher, janitor, webhooks around the one handler."""
 
-import fcntl
 import functools
 import hashlib
 import os
@@ -15,10 +14,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 from .deploy_layer import Unrun, build_deploy, checking, deploy_names, redirected
 from .deploy_machine import accept
-from .errors import InvalidSettings, JobNotFound
+from .errors import JobNotFound
 from .ids import JobId
 from .inputs.addresses import AddressGuard
-from .job_targets import JobTargets, build_overflow, build_targets
+from .job_targets import JobTargets, MakeDispatcher, build_overflow, build_targets
 from .jobs.dispatcher import Core, Dispatcher
 from .jobs.durations import Durations
 from .jobs.ends import Run
@@ -39,21 +38,19 @@ from .jobs.updates import Kind
 from .jobs.uploads import Uploads
 from .jobs.webhook_message import job_event
 from .jobs.webhooks import WebhookSender
+from .lasting import Kept, keep, sole_owner
 from .logs import get_logger
 from .outputs.archive import Archive
 from .pool.roster import Roster
 from .preflight import Preflight
 from .remotes import build_remotes, trouble_of
 from .routing_layer import RoutingLayer, build_routing
-from .sealing import Sealer, load_key
+from .sealing import Sealer
 from .settings import Settings
 from .stores.database import Database
-from .stores.job_store import SqlJobStore
 from .stores.metrics import SqlLedger
 from .stores.metrics_file import FileLedger
 from .stores.outbox import SqlWebhookOutbox
-from .stores.sqlite import SqliteDatabase
-from .stores.tables import VERSION
 from .tracing import TracedJob, Tracing
 from .webhook_client import WebhookClient
 from .wiring import Services, bucket_connection, build, preflight, preload, warm_up
@@ -139,30 +136,17 @@ class JobLayer:
 
 def build_job_layer(settings: Settings, bodies: Bodies) -> JobLayer:
     """Make the job layer. Opens the database, starts no thread. Raises InvalidSettings, StoreUnavailable."""
-    root = spool_root(settings)
-    spool = _spool(root, settings)
-    key = load_key(root / "key")
+    kept = keep(settings)
     remotes = build_remotes(settings, bucket_connection(settings))
-    targets_there = (*remotes, *deploy_names(settings))
-    core = build(_with_scratch(settings, root), folder_key=key, runs_per_job=1, targets=targets_there)
+    elsewhere = (*remotes, *deploy_names(settings))
+    core = build(_with_scratch(settings, kept.root), folder_key=kept.key, runs_per_job=1, targets=elsewhere)
 
     def route(workflow: str, job_id: JobId) -> str | None:
         return routing.machine_for(workflow, job_id)
 
-    deploy = build_deploy(settings, root, lambda name: core.names.get().standard(name), route)
+    deploy = build_deploy(settings, kept.root, lambda name: core.names.get().standard(name), route)
     if deploy is not None:
         remotes[deploy.name] = deploy
-    sealer = Sealer(key)
-    database = _database(settings)
-    store = SqlJobStore(database, time.time, settings.job_ageing_s)
-    outbox = SqlWebhookOutbox(database, time.time)
-    hub = EventHub(time.time)
-    uploads = Uploads(
-        root / "uploads",
-        settings.max_upload_bytes,
-        ttl_s=settings.upload_retention_hours * 3600,
-        check_room=spool.check_room,
-    )
     routing = build_routing(
         settings,
         core,
@@ -170,16 +154,17 @@ def build_job_layer(settings: Settings, bodies: Bodies) -> JobLayer:
         lambda machine: deploy.machine_trouble(machine) if deploy else None,
         lambda spec: deploy.workflow_name(spec) if deploy else spec.name,
     )
-    intake = Intake(spool, sealer, core.inputs.keep, uploads.find, core.inputs.check)
+    hub = EventHub(time.time)
+    intake = Intake(kept.spool, kept.sealer, core.inputs.keep, kept.uploads.find, core.inputs.check)
     guard = AddressGuard(settings.webhook_allow_private, settings.webhook_allowed_hosts)
     post = WebhookClient(guard, settings.webhook_timeout_s)
     service = JobService(
-        store=store,
-        spool=spool,
+        store=kept.store,
+        spool=kept.spool,
         intake=intake,
-        results=Results(spool),
+        results=Results(kept.spool),
         hub=hub,
-        sealer=sealer,
+        sealer=kept.sealer,
         check=core.handler.check,
         check_webhook=post.check,
         waits_for=lambda job: targets.obstacle(job, core.comfy.roster),
@@ -191,22 +176,53 @@ def build_job_layer(settings: Settings, bodies: Bodies) -> JobLayer:
         shape_of=_shape_of,
         place=checking(routing.place, deploy),
     )
-    worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     webhooks = WebhookSender(
-        outbox,
+        kept.outbox,
         post.post,
         functools.partial(_body_of, service, bodies),
-        open_url=sealer.open,
+        open_url=kept.sealer.open,
         keys=settings.webhook_keys,
         try_s=settings.webhook_timeout_s,
     )
     hub.listen(lambda update: webhooks.wake() if update.kind is Kind.FINISHED else None)
+    targets = build_targets(core, remotes, _dispatchers(settings, kept, intake, service, hub))
+    statistics = _statistics(settings, kept.database)
+    service.on_end(statistics.note)
+    service.on_end(Unrun(intake, core.handler.tell_of).note)
+    if core.tracing:
+        service.on_end(functools.partial(_trace, core.tracing, kept.spool))
+    estimates = _estimates(settings, statistics.durations, service, targets, core.comfy.roster)
+    overflow = build_overflow(settings, kept.store, estimates, targets, core.comfy.roster)
+    return JobLayer(
+        settings=settings,
+        core=core,
+        database=kept.database,
+        service=service,
+        hub=hub,
+        spool=kept.spool,
+        uploads=kept.uploads,
+        outbox=kept.outbox,
+        sealer=kept.sealer,
+        preflight=preflight(core, lambda workflow: estimates.expected_s(shape(workflow))),
+        webhooks=webhooks,
+        targets=targets,
+        janitor=_janitor(settings, kept, service, (statistics.save_when_due, *([overflow.look] if overflow else []))),
+        statistics=statistics,
+        estimates=estimates,
+        routing=routing,
+        deploy=deploy,
+        _lock=None if settings.database_url else sole_owner(kept.root / "lock"),
+    )
+
+
+def _dispatchers(settings: Settings, kept: Kept, intake: Intake, service: JobService, hub: EventHub) -> MakeDispatcher:
+    worker = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
     archive = Archive(settings.output_dir) if settings.output_files else None
 
-    def dispatcher(target: str, handler: Core, capacity: Capacity) -> Dispatcher:
+    def make(target: str, handler: Core, capacity: Capacity) -> Dispatcher:
         return Dispatcher(
-            store=store,
-            spool=spool,
+            store=kept.store,
+            spool=kept.spool,
             intake=intake,
             service=service,
             hub=hub,
@@ -219,52 +235,19 @@ def build_job_layer(settings: Settings, bodies: Bodies) -> JobLayer:
             target=target,
         )
 
-    targets = build_targets(core, remotes, dispatcher)
-    statistics = _statistics(settings, database)
-    service.on_end(statistics.note)
-    service.on_end(Unrun(intake, core.handler.tell_of).note)
-    if core.tracing:
-        service.on_end(functools.partial(_trace, core.tracing, spool))
-    estimates = _estimates(settings, statistics.durations, service, targets, core.comfy.roster)
-    overflow = build_overflow(settings, store, estimates, targets, core.comfy.roster)
-    return JobLayer(
-        settings=settings,
-        core=core,
-        database=database,
+    return make
+
+
+def _janitor(settings: Settings, kept: Kept, service: JobService, looks: tuple[Callable[[], None], ...]) -> Janitor:
+    return Janitor(
         service=service,
-        hub=hub,
-        spool=spool,
-        uploads=uploads,
-        outbox=outbox,
-        sealer=sealer,
-        preflight=preflight(core, lambda workflow: estimates.expected_s(shape(workflow))),
-        webhooks=webhooks,
-        targets=targets,
-        janitor=Janitor(
-            service=service,
-            spool=spool,
-            lost_after_s=settings.job_lost_after_s,
-            keep_s=settings.job_retention_hours * 3600,
-            interval_s=settings.cleanup_interval_s,
-            sweeps=(uploads.expire,),
-            looks=(statistics.save_when_due, *([overflow.look] if overflow else [])),
-        ),
-        statistics=statistics,
-        estimates=estimates,
-        routing=routing,
-        deploy=deploy,
-        _lock=None if settings.database_url else _sole_owner(root / "lock"),
+        spool=kept.spool,
+        lost_after_s=settings.job_lost_after_s,
+        keep_s=settings.job_retention_hours * 3600,
+        interval_s=settings.cleanup_interval_s,
+        sweeps=(kept.uploads.expire,),
+        looks=looks,
     )
-
-
-def migrate(settings: Settings) -> str:
-    """Bring the database to this release's version; SQLite does so by itself whenever it is opened."""
-    if settings.database_url is None:
-        SqliteDatabase(settings.sqlite_db_path).close()
-        return VERSION
-    from .stores import postgres
-
-    return postgres.migrate(settings.database_url.get_secret_value())
 
 
 def _statistics(settings: Settings, database: Database) -> Statistics:
@@ -292,43 +275,11 @@ def _shape_of(request: JobRequest) -> str | None:
     return shape(request.workflow, request.overrides)
 
 
-def spool_root(settings: Settings) -> Path:
-    """The folder of the jobs' files."""
-    return settings.spool_dir or settings.sqlite_db_path.with_name(f"{settings.sqlite_db_path.name}.files")
-
-
-def _spool(root: Path, settings: Settings) -> Spool:
-    try:
-        return Spool(root, settings.min_free_disk_mb * 1_000_000)
-    except OSError as error:
-        raise InvalidSettings(f"The folder {root} of the jobs' files cannot be used: {error.strerror}.") from error
-
-
 def _with_scratch(settings: Settings, root: Path) -> Settings:
     """Scratch space on the disk of the spool, unless told otherwise: an output is kept there without a copy."""
     return (
         settings if "work_dir" in settings.model_fields_set else settings.model_copy(update={"work_dir": root / "work"})
     )
-
-
-def _database(settings: Settings) -> Database:
-    if settings.database_url is None:
-        return SqliteDatabase(settings.sqlite_db_path)
-    from .stores.postgres import PostgresDatabase
-
-    return PostgresDatabase(settings.database_url.get_secret_value())
-
-
-def _sole_owner(path: Path) -> IO[bytes] | None:
-    """The lock of the process that works on this database alone; None when another one does."""
-    lock = path.open("ab")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        log.warning("Another process works on this database", lock=str(path))
-        return None
-    return lock
 
 
 def _trace(tracing: Tracing, spool: Spool, job: Job, _run: Run | None) -> None:

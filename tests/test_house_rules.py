@@ -1,6 +1,7 @@
 """Rules of the house that no linter knows: sizes, names, and what tests may not do."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,13 +28,18 @@ def test_no_module_is_named_after_nothing() -> None:
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    silent = [path for path in sources("api") if not ast.get_docstring(ast.parse(path.read_text()))]
+    silent = [path for path in sources("api") if not ast.get_docstring(parsed(path))]
     assert silent == []
+
+
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
 
 
 def broad_handlers(path: Path) -> Iterator[ast.ExceptHandler]:
     """Handlers of everything that do not raise it again."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.ExceptHandler):
             name = getattr(node.type, "id", None)
             reraised = isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None

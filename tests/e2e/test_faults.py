@@ -172,7 +172,7 @@ def test_an_endpoint_that_hangs_is_a_clear_error(tmp_path: Path) -> None:
 
 # --- ComfyUI dies ---
 
-DEATHS = [drill({"kill_before": True}), {"kill_during": 2}, drill({"kill_during": 8}), {"kill_after": True}]
+DEATHS = [drill({"kill_before": True}), {"kill_during": 2}, drill({"kill_during": 8}), drill({"kill_after": True})]
 
 
 @pytest.mark.parametrize("faults", DEATHS, ids=_name)

@@ -135,7 +135,7 @@ def test_metrics_and_what_was_learned_outlast_a_crash(tmp_path: Path, standin: S
         assert expected_s == pytest.approx(0.3, abs=0.2)
 
 
-@pytest.mark.parametrize("in_file", [False, True])
+@pytest.mark.parametrize("in_file", [pytest.param(False, marks=pytest.mark.drill), True])
 def test_what_was_counted_is_saved_on_the_way_out(tmp_path: Path, standin: StandinProcess, in_file: bool) -> None:
     path = tmp_path / "deep" / "metrics.json"
     with ApiWorker(tmp_path, standin.url, {"METRICS_FILE_PATH": str(path)} if in_file else {}) as worker:

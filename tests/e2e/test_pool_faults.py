@@ -101,6 +101,7 @@ def test_one_refuses_prompts(rig: PoolRig) -> None:
     work_is_shared(rig)
 
 
+@pytest.mark.drill
 def test_one_is_out_of_memory(rig: PoolRig) -> None:
     victim = rig.comfy[1]
     victim.set_fault("oom", True)

@@ -84,6 +84,7 @@ def test_a_worker_that_is_killed_takes_its_prompts_up_where_they_are(tmp_path: P
         assert executed - sum(done) <= 6 + 3
 
 
+@pytest.mark.drill
 def test_runpods_loop_uses_all_of_them(tmp_path: Path) -> None:
     with RunpodPlatform(hold_s=1.0) as platform, StandinProcess() as one, StandinProcess() as two:
         hosts = f"{one.url},{two.url}"

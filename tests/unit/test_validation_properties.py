@@ -69,7 +69,7 @@ values = st.recursive(
 )
 
 checked = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-many = settings(checked, max_examples=150)
+many = settings(checked, max_examples=80)
 some = settings(checked, max_examples=80)
 
 
