@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,6 +21,11 @@ def main(argv: Sequence[str]) -> int:
             return deploy_cli.main(argv[1:])
         arguments = _parser().parse_args(argv)
         status: int = arguments.command(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read it (head, less) has seen enough. Python would flush once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except WorkerError as error:
         print(error.message, file=sys.stderr)
         return 1

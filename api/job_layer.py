@@ -112,6 +112,9 @@ class JobLayer:
     def _begin(self) -> None:
         self.statistics.load()
         preload(self.core)
+        # What is wrong with these files is logged when they are read: better now than at the first job.
+        self.core.names.get()
+        self.routing.router.tables()
         self.targets.start()
 
     def drain(self, grace_s: float) -> bool:

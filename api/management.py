@@ -131,6 +131,7 @@ def build_management(
     sampler = Sampler(GpuProbe(system_stats, is_here=_is_here(settings)), layer.spool.root)
     metrics = Metrics(version, lambda: _state(layer, instances, sampler))
     layer.service.on_end(metrics.note_end)
+    layer.service.on_accept(metrics.note_accept)
     layer.hub.listen(metrics.note_update)
     layer.webhooks.on_try(metrics.note_webhook)
     if layer.deploy is not None:

@@ -130,8 +130,12 @@ class Metrics:
 
     def note_update(self, update: Update) -> None:
         """Take an announcement."""
-        if update.kind is Kind.QUEUED:
-            (self._requeued if update.data.get("again") else self._submitted).inc()
+        if update.kind is Kind.QUEUED and update.data.get("again"):
+            self._requeued.inc()
+
+    def note_accept(self, _job: Job) -> None:
+        """Count a job that is taken in."""
+        self._submitted.inc()
 
     def note_webhook(self, answer: Answer) -> None:
         """Count one try to send a webhook."""

@@ -42,6 +42,7 @@ def take_jobs(settings: Settings) -> int:
     logs.configure(settings.log_level, settings.log_format)
     serverless.prepare_environment(system_checks=settings.runpod_system_checks, log_level=settings.log_level)
     services = wiring.build(settings)
+    wiring.watch_pool(services)
     adapter = serverless.ServerlessAdapter(
         services.handler,
         # A worker that is replaced after each job must not have a second one under way.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _TRACEPARENT = re.compile(r"00-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})")
 _ROOT = "job"
-_FLUSH_MS = 3000
+_LAST_WORD_S = 3.0
 _NS = 1_000_000_000
 
 
@@ -90,9 +90,10 @@ class Tracing:
         self._span("queue", below, job.created_at, job.waited_until or job.ended_at)
 
     def close(self) -> None:
-        """Send what is left, for a few seconds at most."""
-        self._provider.force_flush(_FLUSH_MS)
-        self._provider.shutdown()
+        """Send what is left, for a few seconds at most: a collector that says nothing shall not hold up a stop."""
+        ending = threading.Thread(target=self._provider.shutdown, name="last-traces", daemon=True)
+        ending.start()
+        ending.join(_LAST_WORD_S)
 
     def _root(self, job_id: JobId, traceparent: str | None) -> "Context":
         parent = _parsed(traceparent)

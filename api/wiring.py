@@ -88,7 +88,9 @@ def shared_services() -> Services:
     """The services of this process, made from the environment on first use."""
     settings = load_settings()
     logs.configure(settings.log_level, settings.log_format)
-    return build(settings)
+    services = build(settings)
+    watch_pool(services)
+    return services
 
 
 def build(
@@ -158,11 +160,17 @@ def preflight(services: Services, expected_s: Callable[[Workflow], float | None]
     )
 
 
+def watch_pool(services: Services) -> None:
+    """Begin to look which of several ComfyUIs are up: jobs go only to those that have shown that they work."""
+    if services.comfy.roster.is_several:
+        services.comfy.crew.start(functools.partial(warm_up, services))
+
+
 def get_ready(services: Services) -> None:
     """Wait for ComfyUI and run the warm-up workflow. What fails here is logged; the jobs will tell their callers."""
     preload(services)
     if services.comfy.roster.is_several:
-        services.comfy.crew.start(functools.partial(warm_up, services))
+        watch_pool(services)
         if not services.comfy.crew.wait_usable(services.settings.comfy_start_timeout_s):
             log.error("No ComfyUI is ready", error=services.comfy.roster.trouble())
         return

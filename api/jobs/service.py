@@ -83,6 +83,7 @@ class JobService:
         self._expand = expand
         self._place = place
         self._on_cancel: list[Callable[[JobId], None]] = []
+        self._on_accept: list[Callable[[Job], None]] = []
         self._on_end: list[Callable[[Job, Run | None], None]] = []
         self._announcing = threading.Lock()
         self._stopping = False
@@ -90,6 +91,10 @@ class JobService:
     def on_cancel(self, listener: Callable[[JobId], None]) -> None:
         """Call `listener` when a running job is to stop, so that it need not wait for its next heartbeat."""
         self._on_cancel.append(listener)
+
+    def on_accept(self, listener: Callable[[Job], None]) -> None:
+        """Call `listener` once for every job that is taken in; a worker may have begun it already."""
+        self._on_accept.append(listener)
 
     def on_end(self, listener: Callable[[Job, Run | None], None]) -> None:
         """Call `listener` once for every job that this process ends, with what was measured of its run if it ran."""
@@ -135,6 +140,8 @@ class JobService:
             return self._known(added, submission)
         if self._hub.newest(job.id) is None:  # a worker may have begun already
             self._hub.publish(job.id, Kind.QUEUED, {"position": None})
+        for listener in self._on_accept:
+            listener(job)
         log.info("Job accepted", job_id=job.id, dialect=submission.dialect, priority=submission.priority.value)
         self._announce_arrival(job)
         return Accepted(added.job, replayed=False)

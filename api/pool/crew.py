@@ -35,11 +35,16 @@ class Crew:
         self._lock = threading.Lock()
         # By member: one that is removed may come back under its name before the other has gone.
         self._probers: dict[Member, Prober] = {}
+        self._has_begun = False
         self._stopping = threading.Event()
         self._balancing = threading.Thread(target=self._balance, name="balancer", daemon=True)
 
     def start(self, warm_up: WarmUp) -> None:
-        """Begin to probe and to balance; each ComfyUI is warmed up before it gets jobs. Returns at once."""
+        """Begin to probe and to balance; each ComfyUI is warmed up before it gets jobs. At once; again is no harm."""
+        with self._lock:
+            if self._has_begun:
+                return
+            self._has_begun = True
         self._warm_up = warm_up
         for member in self._roster.members:
             self._watch(member)

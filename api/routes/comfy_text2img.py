@@ -122,8 +122,13 @@ def _made(params: Text2ImgParams, seed: int, catalogs: Sequence[Catalog], shapes
         except ComfyError as error:
             unreachable = error
     if refusals:
-        raise min(refusals, key=lambda error: len(error.details))
+        # One that offers something tells more than one that has nothing.
+        raise min(refusals, key=lambda error: (_offers_nothing(error), len(error.details)))
     raise unreachable or ComfyUnreachable("There is no ComfyUI that could make a picture.")
+
+
+def _offers_nothing(error: InvalidInput) -> bool:
+    return any(detail.get("code") == "none_offered" for detail in error.details)
 
 
 def _made_of(catalog: Catalog, params: Text2ImgParams, seed: int, shapes_of: ShapesOf) -> Text2Img:

@@ -1,7 +1,10 @@
 """`python handler.py` away from RunPod: one local job, the SDK's local API, and the plain `handler` function."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +47,32 @@ def test_a_job_on_the_command_line_is_run(standin: StandinProcess, tmp_path: Pat
     with WorkerProcess({"COMFY_HOST": standin.url}, arguments=["--test_input", text], cwd=tmp_path) as worker:
         assert worker.wait() == 0
         assert "by-hand completed successfully" in worker.log
+
+
+def test_a_job_is_run_on_one_of_several(standin: StandinProcess, tmp_path: Path) -> None:
+    shutil.copy(ROOT / "test_input.json", tmp_path)
+    with WorkerProcess({"COMFY_HOST": f"{standin.url},127.0.0.1:9"}, cwd=tmp_path) as worker:
+        assert worker.wait() == 0
+        assert "local_test completed successfully" in worker.log
+
+
+def test_the_command_line_runs_it_on_one_of_several_too(standin: StandinProcess, tmp_path: Path) -> None:
+    hosts = {**os.environ, "COMFY_HOST": f"{standin.url},127.0.0.1:9"}
+    command = [sys.executable, "-m", "api", "run", str(ROOT / "test_input.json")]
+    done = subprocess.run(command, cwd=ROOT, env=hosts, capture_output=True, text=True, timeout=60, check=True)
+    assert json.loads(done.stdout)["images"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    shown = subprocess.run(
+        f"{sys.executable} -m api openapi | head -c 10",
+        shell=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (len(shown.stdout), shown.stderr) == (10, "")
 
 
 def test_a_local_job_that_fails_exits_with_1(standin: StandinProcess, tmp_path: Path) -> None:

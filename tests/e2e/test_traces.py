@@ -1,5 +1,7 @@
 """Jobs as traces: one per job, through all its stages, in both modes, continuing the caller's."""
 
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,6 +94,17 @@ def test_a_job_of_runpods_loop_too(comfyui: StandinProcess, collector: Collector
         spans = of_one_job(collector, TRACE)
     assert (spans["job"].parent_id, spans["run"].parent_id) == (CALLER, spans["job"].span_id)
     assert spans["job"].attributes["job.id"] == job_id
+
+
+def test_a_collector_that_says_nothing_does_not_hold_up_the_end(comfyui: StandinProcess, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        there = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with ApiWorker(tmp_path, comfyui.url, {"OTEL_EXPORTER_OTLP_ENDPOINT": there}) as worker:
+            assert worker.ended(worker.submit(sample_jobs.job(sample_jobs.flat())))["status"] == "completed"
+            began = time.monotonic()
+            worker.process.terminate()
+            assert worker.process.wait() == 0
+            assert time.monotonic() - began < 9
 
 
 def test_a_collector_that_is_away_costs_nothing(comfyui: StandinProcess, tmp_path: Path) -> None:

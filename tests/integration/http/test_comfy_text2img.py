@@ -80,6 +80,12 @@ def test_of_several_refusals_that_of_the_one_that_lacks_least_is_told(fleet: Fle
     assert [each["field"] for each in error["details"]] == ["loras.0"]
 
 
+def test_one_that_has_checkpoints_tells_more_than_one_that_has_none(fleet: Fleet) -> None:
+    fleet.offer(with_models(), with_models(checkpoints=[SDXL]))
+    error = fleet.post(checkpoint="sd_xl_bas").json()
+    assert error["details"][0]["nearest"] == [SDXL]
+
+
 def test_none_that_answers_is_no_fault_of_the_request(fleet: Fleet) -> None:
     fleet.offer(None)
     assert fleet.post().status_code == 503
