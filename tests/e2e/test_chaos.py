@@ -12,7 +12,12 @@ pytestmark = pytest.mark.e2e
 
 @pytest.mark.timeout(180)
 @pytest.mark.parametrize(
-    ("trouble", "jobs", "every_s"), [(kills, 20, 1.3), (full_disk, 16, 2), (locked_database, 16, 2)]
+    ("trouble", "jobs", "every_s"),
+    [
+        (kills, 20, 1.3),
+        pytest.param(full_disk, 16, 2, marks=pytest.mark.drill),
+        pytest.param(locked_database, 16, 2, marks=pytest.mark.drill),
+    ],
 )
 def test_no_job_is_lost_and_none_ends_twice(tmp_path: Path, trouble: Trouble, jobs: int, every_s: float) -> None:
     with StandinProcess() as comfyui, ApiWorker(tmp_path, comfyui.url) as worker:

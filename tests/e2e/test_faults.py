@@ -155,6 +155,7 @@ def _run_hanging(standin: StandinProcess, endpoint: str, folder: Path) -> tuple[
         return failed, rig.run(sample_jobs.flat(), within_s=20)
 
 
+@pytest.mark.drill
 @pytest.mark.timeout(240)
 def test_an_endpoint_that_hangs_is_a_clear_error(tmp_path: Path) -> None:
     """All endpoints at once, each with a stand-in of its own: their time-outs are long."""

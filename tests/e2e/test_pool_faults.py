@@ -114,6 +114,7 @@ def test_one_is_out_of_memory(rig: PoolRig) -> None:
     work_is_shared(rig)
 
 
+@pytest.mark.drill
 def test_a_job_too_large_for_all_of_them_fails_and_no_breaker_opens(rig: PoolRig) -> None:
     failing = sample_jobs.flat(0x31)
     kind = "torch.OutOfMemoryError"

@@ -97,6 +97,7 @@ def test_runpods_loop_uses_all_of_them(tmp_path: Path) -> None:
         assert min(ran) >= 3
 
 
+@pytest.mark.drill
 def test_a_job_is_not_lost_when_one_dies_under_runpods_loop(tmp_path: Path) -> None:
     with RunpodPlatform(hold_s=1.0) as platform, StandinProcess() as one, StandinProcess() as two:
         hosts = f"{one.url},{two.url}"
