@@ -3,7 +3,6 @@
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -62,20 +61,6 @@ class Courier:
 
 def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if "upload" in thread.name]
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[S3Server]:
-    with S3Server() as server:
-        server.create_bucket()
-        yield server
-
-
-@pytest.fixture
-def server(running: S3Server) -> Iterator[S3Server]:
-    yield running
-    running.reset()
-    running.empty()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import hashlib
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -28,20 +27,6 @@ from api.s3 import S3Connection, connect
 
 JOB = JobId("job-1")
 MIB = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[S3Server]:
-    with S3Server() as server:
-        server.create_bucket()
-        yield server
-
-
-@pytest.fixture
-def server(running: S3Server) -> Iterator[S3Server]:
-    yield running
-    running.reset()
-    running.empty()
 
 
 @pytest.fixture
