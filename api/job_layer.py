@@ -34,7 +34,6 @@ from .jobs.service import JobService
 from .jobs.spool import Spool
 from .jobs.statistics import Statistics
 from .jobs.store import JobFilter
-from .jobs.updates import Kind
 from .jobs.uploads import Uploads
 from .jobs.webhook_message import job_event
 from .jobs.webhooks import WebhookSender
@@ -187,7 +186,7 @@ def build_job_layer(settings: Settings, bodies: Bodies) -> JobLayer:
         keys=settings.webhook_keys,
         try_s=settings.webhook_timeout_s,
     )
-    hub.listen(lambda update: webhooks.wake() if update.kind is Kind.FINISHED else None)
+    service.on_end(lambda job, _run: webhooks.wake() if job.webhook else None)
     targets = build_targets(core, remotes, _dispatchers(settings, kept, intake, service, hub))
     statistics = _statistics(settings, kept.database)
     service.on_end(statistics.note)

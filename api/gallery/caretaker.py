@@ -28,6 +28,9 @@ _PAGE = 100
 _MOST_MISSED = 2000
 _LONGEST_JOB_S = 24 * 3600.0
 _RETRY_S = 5.0
+# Outputs are taken when no job has ended for a moment: while they come thick and fast they need the processor.
+_QUIET_S = 1.0
+_LONGEST_WAIT_S = 10.0
 
 
 class Caretaker:
@@ -95,7 +98,13 @@ class Caretaker:
                 self._guarded(self._sweep)
             due = self._guarded(self._gallery.purge)
             self._awake.wait(self._pause_s(due, sweep_at))
+            self._await_quiet()
+
+    def _await_quiet(self) -> None:
+        until = time.monotonic() + _LONGEST_WAIT_S
+        while self._awake.is_set() and not self._stopping.is_set() and time.monotonic() < until:
             self._awake.clear()
+            self._awake.wait(_QUIET_S)
 
     def _pause_s(self, due: float | None, sweep_at: float) -> float:
         pause_s = sweep_at - time.monotonic()

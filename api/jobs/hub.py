@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any
 
 from ..ids import JobId
+from .job import Job
 from .updates import Kind, Update
 
 # Updates of one job that a reader who comes back can still get.
@@ -37,6 +38,7 @@ class Subscription(AbstractContextManager["Subscription"]):
         after: int | None = None,
         *,
         previews: bool = False,
+        only: Kind | None = None,
     ) -> None:
         self.resumed = after is not None and bool(history) and history[0].seq <= after
         known = after if self.resumed and after is not None else math.inf
@@ -45,12 +47,13 @@ class Subscription(AbstractContextManager["Subscription"]):
         self._ready = asyncio.Event()
         self._lock = threading.Lock()
         self._previews = previews
+        self._only = only
         self._leave = leave
         self._waiting = deque(update for update in history if update.seq > known)
 
     def offer(self, update: Update) -> None:
         """Queue an update, from any thread."""
-        if update.kind is Kind.PREVIEW and not self._previews:
+        if (update.kind is Kind.PREVIEW and not self._previews) or self._only not in {None, update.kind}:
             return
         with self._lock:
             self._waiting.append(update)
@@ -115,10 +118,10 @@ class EventHub:
         self._readers: dict[JobId | None, set[Subscription]] = {}
         self._listeners: list[Callable[[Update], None]] = []
 
-    def publish(self, job_id: JobId, kind: Kind, data: Mapping[str, Any]) -> None:
+    def publish(self, job_id: JobId, kind: Kind, data: Mapping[str, Any], job: Job | None = None) -> None:
         """Number an update, remember it (previews aside) and hand it to everyone who wants it."""
         with self._lock:
-            update = Update(job_id, next(self._numbers), self._clock(), kind, data)
+            update = Update(job_id, next(self._numbers), self._clock(), kind, data, job)
             self._remember(update)
             # Within the lock, so that two threads' updates reach every reader in the order of their numbers.
             for reader in (*self._readers.get(job_id, ()), *self._readers.get(None, ())):
@@ -128,9 +131,17 @@ class EventHub:
             listener(update)
 
     def subscribe(
-        self, job_id: JobId | None = None, after: int | None = None, *, previews: bool = False
+        self,
+        job_id: JobId | None = None,
+        after: int | None = None,
+        *,
+        previews: bool = False,
+        only: Kind | None = None,
     ) -> Subscription:
-        """Updates of one job, or of all. `after`: what is remembered of the job beyond that number comes first."""
+        """Updates of one job, or of all. `after`: what is remembered of the job beyond that number comes first.
+
+        `only`: the reader is woken for that kind, and what comes of others it does not get.
+        """
 
         def leave(reader: Subscription) -> None:
             with self._lock:
@@ -141,7 +152,7 @@ class EventHub:
 
         with self._lock:
             history = self._memory.get(job_id, ()) if job_id is not None else ()
-            reader = Subscription(leave, tuple(history), after, previews=previews)
+            reader = Subscription(leave, tuple(history), after, previews=previews, only=only)
             self._readers.setdefault(job_id, set()).add(reader)
         return reader
 

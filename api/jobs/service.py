@@ -302,20 +302,23 @@ class JobService:
         """Raises StoreUnavailable when no job could be kept."""
         self._store.ping()
 
-    async def wait(self, job_id: JobId, timeout_s: float) -> Job:
-        """The job as soon as it has ended, or as it stands after `timeout_s`. Raises JobNotFound."""
+    async def wait(self, job_id: JobId, timeout_s: float, known: Job | None = None) -> Job:
+        """The job as soon as it has ended, or as it stands after `timeout_s`. Raises JobNotFound.
+
+        `known` is a job that was submitted here a moment ago, which need not be looked up.
+        """
         until = time.monotonic() + timeout_s
-        with self._hub.subscribe(job_id) as updates:
-            while True:
+        with self._hub.subscribe(job_id, only=Kind.FINISHED) as updates:
+            if known:
+                # It may have ended already, before there was a subscription.
+                newest = self._hub.newest(job_id)
+                job = (newest and newest.job) or known
+            else:
                 job = await asyncio.to_thread(self.get, job_id)
-                left = until - time.monotonic()
-                if job.is_terminal or left <= 0:
-                    return job
-                look_at = time.monotonic() + min(left, _LOOK_AGAIN_S)
-                while (pause := look_at - time.monotonic()) > 0:
-                    update = await updates.next(pause)
-                    if update is None or update.kind is Kind.FINISHED:
-                        break
+            while not job.is_terminal and (left := until - time.monotonic()) > 0:
+                update = await updates.next(min(left, _LOOK_AGAIN_S))
+                job = update.job if update and update.job else await asyncio.to_thread(self.get, job_id)
+            return job
 
     def announce_end(self, job: Job, run: Run | None = None) -> None:
         """Tell the listeners, once, that the job has ended."""
@@ -325,7 +328,7 @@ class JobService:
             newest = self._hub.newest(job.id)
             if newest is not None and newest.kind is Kind.FINISHED:
                 return
-            self._hub.publish(job.id, Kind.FINISHED, {"status": job.status.value, "error": error})
+            self._hub.publish(job.id, Kind.FINISHED, {"status": job.status.value, "error": error}, job)
         for listener in self._on_end:
             listener(job, run)
 

@@ -16,6 +16,7 @@ from .events import (
     SocketChanged,
     StepReached,
 )
+from .job import Job
 
 _SOCKET = {
     False: {
@@ -40,13 +41,17 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """One update. `seq` grows with every update of this process, whatever its job; `at` is epoch seconds."""
+    """One update. `seq` grows with every update of this process, whatever its job; `at` is epoch seconds.
+
+    `job` is there when it FINISHED: how it stands then.
+    """
 
     job_id: JobId
     seq: int
     at: float
     kind: Kind
     data: Mapping[str, Any]
+    job: Job | None = None
 
 
 @dataclass(frozen=True, slots=True)

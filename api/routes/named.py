@@ -124,7 +124,8 @@ class _Calls:
         headers = submissions.REPLAYED if accepted.replayed else {}
         if is_async:
             return named_answers.accepted(accepted.job, headers)
-        job = await self._service.wait(accepted.job.id, min(wait_s or self._max_wait_s, self._max_wait_s))
+        known = None if accepted.replayed else accepted.job
+        job = await self._service.wait(accepted.job.id, min(wait_s or self._max_wait_s, self._max_wait_s), known)
         if not job.is_terminal:
             return named_answers.accepted(job, headers)
         if job.status is not Status.SUCCEEDED:

@@ -78,7 +78,7 @@ def _add_submits(routes: APIRouter, service: JobService) -> None:
         body.clear()
         headers = submissions.REPLAYED if accepted.replayed else None
         with _in_runpods_words():
-            job = await service.wait(accepted.job.id, wait / 1000)
+            job = await service.wait(accepted.job.id, wait / 1000, None if accepted.replayed else accepted.job)
             return await run_in_threadpool(_described, service, job, None, headers)
 
 

@@ -202,6 +202,7 @@ def test_webhooks_need_no_key_but_their_mark(worker: ApiWorker, deploy: DeployPr
     body = {"event_type": "run.updated", "status": "success", "run_id": "x", "outputs": []}
     assert requests.post(f"{path}/cd-guessed", json=body, timeout=10).status_code == 404
     assert requests.get(f"{worker.url}/api/deploy/machines", timeout=10).status_code == 401
+    ended(worker, submit(worker, {"name": "text2img", "inputs": {"prompt": "told of"}}))
     sent = [hook for hook in deploy.log()["webhooks"] if hook["status"] == 204]
     assert sent and all("/api/deploy/webhook/cd-" in hook["url"] for hook in sent)
 
