@@ -5,8 +5,6 @@ The process listens on a free port; its faults are switched at start or over HTT
 
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -15,8 +13,10 @@ from types import TracebackType
 from typing import Any, Self
 
 import requests
+from support.forked import Forked
 
 ROOT = Path(__file__).resolve().parents[2]
+_PROGRAM = "api.standin.__main__"
 ANNOUNCEMENT = "listening on "
 
 
@@ -30,17 +30,15 @@ class StandinProcess:
         directory: Path | None = None,
         faults: Mapping[str, Any] | None = None,
         arguments: Sequence[str] = (),
-        environment: Mapping[str, str] | None = None,
         start_timeout_s: float = 60.0,
     ) -> None:
         self.port = port
         self.initial_faults = dict(faults or {})
         self.arguments = list(arguments)
-        self.environment = dict(environment or {})
         self._start_timeout_s = start_timeout_s
         self._own_directory = None if directory else tempfile.TemporaryDirectory(prefix="standin-test-")
         self.directory = Path(directory or self._own_directory.name)  # type: ignore[union-attr]
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Forked | None = None
         self._reader: threading.Thread | None = None
         self._ready = threading.Event()  # it listens, or it has ended
         self._announced = False
@@ -54,15 +52,7 @@ class StandinProcess:
             self._reader.join()  # that of one that died: its last word must not be taken for this one's
         self._ready.clear()
         self._announced = False
-        self._process = subprocess.Popen(
-            self._command(),
-            cwd=ROOT,
-            env={**os.environ, **self.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        self._process = Forked(_PROGRAM, self._command_line())
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
         if wait:
@@ -168,16 +158,14 @@ class StandinProcess:
 
     # --- inside ---
 
-    def _command(self) -> list[str]:
-        command = [sys.executable, "-m", "api.standin", "--port", str(self.port)]
-        command += ["--base-directory", str(self.directory), *self.arguments]
+    def _command_line(self) -> list[str]:
+        command = ["--port", str(self.port), "--base-directory", str(self.directory), *self.arguments]
         for name, value in self.initial_faults.items():
             command += ["--fault", f"{name}={'on' if value is True else value}"]
         return command
 
-    def _read(self, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        with process.stdout as lines:
+    def _read(self, process: Forked) -> None:
+        with process.output as lines:
             for line in lines:
                 self._lines.append(line)
                 if ANNOUNCEMENT in line:
@@ -186,12 +174,13 @@ class StandinProcess:
                     self._ready.set()
         self._ready.set()
 
-    def _running_process(self) -> subprocess.Popen[str]:
+    def _running_process(self) -> Forked:
         if self._process is None:
             raise AssertionError("the stand-in was never started")
         return self._process
 
     def _signal(self, number: signal.Signals) -> int:
         process = self._running_process()
-        process.send_signal(number)
+        if process.poll() is None:
+            os.kill(process.pid, number)
         return self.wait_exit()
