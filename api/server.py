@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Lifespan, Scope
 from .connection import HEAD_S, Connection, connection_limit
 from .errors import InvalidSettings
 from .logs import get_logger
+from .routes import docs
 from .routes import probes as probing
 from .routes.access import REQUEST_ID, RequestLog
 from .routes.auth import Authentication, Guard
@@ -69,7 +70,7 @@ def create_app(
         title=TITLE,
         description=DESCRIPTION,
         version=probes.version,
-        docs_url="/docs",
+        docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         redirect_slashes=False,
@@ -87,7 +88,7 @@ def create_app(
             Middleware(HeadAsGet),
         ],
     )
-    routers = (probing.router(probes), *routers)
+    routers = (probing.router(probes), docs.router(TITLE), *routers)
     for router in routers:
         # Not `include_router`: it nests, and every request is then matched twice against all routes of each router.
         app.router.routes.extend([router] if isinstance(router, LateRoutes) else router.routes)

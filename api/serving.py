@@ -20,6 +20,7 @@ from .routes import (
     admin,
     api_jobs,
     deliveries,
+    docs,
     events,
     instances,
     jobs,
@@ -125,7 +126,7 @@ def create_app(layer: JobLayer, stopping: threading.Event, managed: ManagementLa
         allowed_origins=settings.cors_origins,
         operator_paths=_OPERATOR_PATHS,
         late_paths=(*sockets.LATE_PATHS, *management.LATE_PATHS),
-        open_below=(*page.OPEN_BELOW, DEPLOY_WEBHOOK),
+        open_below=(*docs.OPEN_BELOW, *page.OPEN_BELOW, DEPLOY_WEBHOOK),
     )
     warning = guard.warning(settings.api_host)
     if warning:

@@ -47,6 +47,17 @@ TRANSITIONS: Mapping[Status, frozenset[Status]] = {
     Status.CANCELLED: frozenset({Status.QUEUED}),
 }
 
+# How a sentence goes on after "the job".
+SAID = {
+    Status.QUEUED: "waits in line",
+    Status.RUNNING: "is running",
+    Status.CANCELING: "is being cancelled",
+    Status.SUCCEEDED: "has succeeded",
+    Status.FAILED: "has failed",
+    Status.TIMED_OUT: "has timed out",
+    Status.CANCELLED: "was cancelled",
+}
+
 ACTIVE = frozenset({Status.RUNNING, Status.CANCELING})
 TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.TIMED_OUT, Status.CANCELLED})
 

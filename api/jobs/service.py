@@ -24,7 +24,7 @@ from ..sealing import Sealer
 from .ends import Run
 from .hub import EventHub
 from .intake import Intake
-from .job import TERMINAL, Job, JobError, Status
+from .job import SAID, TERMINAL, Job, JobError, Status
 from .placement import Arrival, Placement, Places
 from .request import JobRequest
 from .results import OutputRef, Results
@@ -199,7 +199,7 @@ class JobService:
         again = self._store.retry(job_id)
         if again is None:
             raise JobNotReady(
-                f"The job {job_id} is {job.status}; only a failed, timed out or cancelled one is retried."
+                f"The job {job_id} {SAID[job.status]}; only a failed, timed out or cancelled one is retried."
             )
         self._hub.publish(job_id, Kind.QUEUED, {"position": self._store.position(job_id)})
         return again
@@ -208,7 +208,7 @@ class JobService:
         """Forget an ended job and its files. Raises JobNotFound, JobNotReady for one that waits or runs."""
         job = self.get(job_id)
         if self._store.delete(job_id) is None:
-            raise JobNotReady(f"The job {job_id} is {job.status}; cancel it first, an ended job can be deleted.")
+            raise JobNotReady(f"The job {job_id} {SAID[job.status]}; cancel it first, an ended job can be deleted.")
         self._spool.forget(job_id)
 
     def cleanup(self, max_age_s: float) -> int:

@@ -84,8 +84,16 @@ class Uploads:
         """The upload with this content, kept for another while. Raises UploadNotFound."""
         path = self.find(sha256)
         if path is None:
-            raise UploadNotFound("There is no upload with this sha256; send the file to POST /uploads.")
+            raise _unknown()
         return Upload(sha256, path.stat().st_size, self._clock() + self._ttl_s)
+
+    def remove(self, sha256: str) -> None:
+        """Forget the upload with this content; jobs that use it have it already. Raises UploadNotFound."""
+        try:
+            with self._ageing:
+                (self._root / sha256).unlink()
+        except FileNotFoundError:
+            raise _unknown() from None
 
     def begin(self, announced_bytes: int = 0) -> Incoming:
         """Where a whole body is written to; without `keep` nothing stays. Raises InputTooLarge, StorageFull."""
@@ -187,6 +195,10 @@ class Uploads:
             raise InputTooLarge(
                 f"The upload is larger than the {self._max_bytes / _MB:g} MB that are taken (setting MAX_UPLOAD_MB)."
             )
+
+
+def _unknown() -> UploadNotFound:
+    return UploadNotFound("There is no upload with this sha256; send the file to POST /uploads.")
 
 
 def _check_content(digest: str, announced: str | None) -> None:

@@ -1,6 +1,6 @@
 """What became of a job, in one sentence for whoever asks why it is where it is."""
 
-from .job import Job, Status
+from .job import SAID, Job, Status
 
 
 def what_became_of(job: Job) -> str:
@@ -11,8 +11,6 @@ def what_became_of(job: Job) -> str:
             return f"It does not wait: it is running{node}, {job.progress:.0%} done."
         case Status.CANCELING:
             return "It was cancelled while it ran and stops as soon as its node lets it."
-        case Status.SUCCEEDED:
-            return "It does not wait: it has succeeded."
         case _:
             reason = f": {job.error.message}" if job.error else "."
-            return f"It does not wait: it is {job.status.value.replace('_', ' ')}{reason}"
+            return f"It does not wait: it {SAID[job.status]}{reason}"

@@ -130,6 +130,12 @@ def router(uploads: Uploads) -> APIRouter:
     def known(sha256: HashPath) -> Response:
         return answer(_uploaded(uploads.get(sha256)))
 
+    @routes.delete("/uploads/{sha256}", summary="Forget a file", status_code=204, response_class=Response)
+    def forget(sha256: HashPath) -> Response:
+        """Jobs that were submitted with it have it and go on; later ones need it sent again."""
+        uploads.remove(sha256)
+        return Response(status_code=HTTPStatus.NO_CONTENT)
+
     _add_sessions(routes, uploads)
     return routes
 

@@ -251,7 +251,8 @@ def _why(
     reason = f"No rule fits {subject}" if rule.name == DEFAULT.name else f"{rule.name} fits ({rule.condition})"
     passed = "; ".join(f"{place} is passed over: {trouble}" for place, trouble in tried)
     spread = ", one of several by weight and the job's id" if is_spread else ""
-    return f"{reason}: it goes to {destination}{spread}." + (f" {passed}." if passed else "")
+    there = f"to {destination}" if destination != Destination() else "anywhere"
+    return f"{reason}: it goes {there}{spread}." + (f" {passed}." if passed else "")
 
 
 def _parts(destination: Destination) -> tuple[str, str, str, str]:

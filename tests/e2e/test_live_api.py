@@ -59,7 +59,11 @@ def test_an_upload_outlasts_the_worker(worker: ApiWorker) -> None:
     worker.kill()
     worker.start()
     images = [{"name": "input.png", "image": ref}]
+    worker.post("/queue/pause")
     job_id = worker.submit({"input": {"workflow": sample_jobs.inverted(), "images": images}})
+    # The job has what it needs: its upload may go before it runs.
+    assert worker.session.delete(f"{worker.url}/uploads/{ref.removeprefix('upload:')}", timeout=30).status_code == 204
+    worker.post("/queue/resume")
     assert worker.ended(job_id)["status"] == "completed"
 
 

@@ -366,3 +366,14 @@ def assert_fits(visit: Visit) -> None:
         "[document.documentElement, document.querySelector('main')].map(each => each.scrollWidth)"
     )
     assert max(widths) <= PHONE["width"]
+
+
+def test_the_documentation_needs_nobody_else(browser: Any, worker: ApiProcess) -> None:
+    with Visit(browser, worker.url) as visit:  # which fails for a request to another host
+        visit.page.goto(f"{worker.url}/docs")
+        operation = visit.page.locator("#operations-jobs-run_run_post")
+        operation.click()
+        operation.locator("text=Try it out").click()
+        operation.locator("button:has-text('Execute')").click()
+        operation.locator(".live-responses-table td.response-col_status", has_text="202").wait_for()
+        assert any("/docs/assets/" in address for address in visit.addresses)

@@ -68,6 +68,14 @@ def test_what_is_here_need_not_be_sent(live: LiveRig) -> None:
     assert live.post("/uploads", params={"sha256": DIGEST}, data=CONTENT).status_code == 200
 
 
+def test_a_file_is_forgotten(live: LiveRig, root: Path) -> None:
+    live.post("/uploads", data=CONTENT)
+    assert live.request("DELETE", f"/uploads/{DIGEST}").status_code == 204
+    assert left(root) == []
+    assert live.request("DELETE", f"/uploads/{DIGEST}").status_code == 404
+    assert live.request("DELETE", "/uploads/..%2Fjobs.db").status_code in {404, 422}
+
+
 def test_a_wrong_hash_is_refused_and_nothing_kept(live: LiveRig, root: Path) -> None:
     answer = live.post("/uploads", params={"sha256": "0" * 64}, data=CONTENT)
     assert (answer.status_code, answer.json()["code"]) == (422, "UPLOAD_MISMATCH")
