@@ -9,7 +9,6 @@ from typing import Any
 from fastapi import APIRouter
 
 from .comfyui.client import ComfyClient
-from .errors import InputUrlRefused
 from .gpu import GpuProbe, SystemStats
 from .job_layer import JobLayer
 from .jobs.broadcast import Broadcast
@@ -211,10 +210,7 @@ def _downloads(settings: Settings, folders: ModelFolders, book: HashBook) -> Dow
 
 def _presigning(connection: S3Connection) -> PresignS3:
     def presign(bucket: str, key: str) -> str:
-        if bucket != connection.location.bucket:
-            raise InputUrlRefused("s3 URLs are taken from the worker's own bucket only")
-        if not key or any(part in {".", ".."} for part in key.split("/")):
-            raise InputUrlRefused("an s3 URL needs a key, without . or .. in it")
+        connection.check_own(bucket, key)
         return connection.presigned_url(key, _PRESIGNED_S)
 
     return presign

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from .errors import InputNotFound, InputUnavailable, StorageUnreachable, WorkerError
+from .errors import InputNotFound, InputUnavailable, InputUrlRefused, StorageUnreachable, WorkerError
 from .s3_address import REQUEST, SETTINGS, Asker, S3Location, parse_endpoint
 from .s3_upload import put_file
 
@@ -80,6 +80,16 @@ class S3Connection:
         """A URL that reads the object until it expires. A secret: never log it."""
         params = {"Bucket": self.location.bucket, "Key": key}
         return self.client.generate_presigned_url("get_object", Params=params, ExpiresIn=expires_s)
+
+    def check_own(self, bucket: str, key: str) -> None:
+        """Raises InputUrlRefused for another bucket, or for a key that a server in between might resolve to another.
+
+        The worker's keys may open other buckets, which no caller shall reach through it.
+        """
+        if bucket != self.location.bucket:
+            raise InputUrlRefused("s3 URLs are taken from the worker's own bucket only; send an http(s) URL instead")
+        if not key or any(part in {".", ".."} for part in key.split("/")):
+            raise InputUrlRefused("an s3 URL needs a key, without . or .. in it")
 
     def open_object(self, bucket: str, key: str) -> Iterator[bytes]:
         """The content of an object in chunks; any bucket these keys can read. Raises InputUnavailable."""

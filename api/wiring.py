@@ -15,7 +15,7 @@ from typing import Any
 from . import __version__, logs
 from .comfy_pool import ComfyPool, build_pool
 from .deploy_machine import accept
-from .errors import InputUrlRefused, InvalidSettings, WorkerError
+from .errors import InvalidSettings, WorkerError
 from .handler import JobHandler
 from .ids import InstanceName
 from .inputs.addresses import AddressGuard
@@ -325,13 +325,8 @@ def _input_resolver(settings: Settings) -> InputResolver:
 
 
 def _own_bucket_only(connection: S3Connection) -> OpenS3:
-    """Objects of the worker's bucket: its key may open others, which no caller shall reach through it."""
-
     def open_s3(bucket: str, key: str) -> Iterator[bytes]:
-        if any(part in {".", ".."} for part in key.split("/")):
-            raise InputUrlRefused("an s3 URL may not have . or .. in its key.")
-        if bucket != connection.location.bucket:
-            raise InputUrlRefused("s3 URLs are taken from the worker's own bucket only; send an http(s) URL instead.")
+        connection.check_own(bucket, key)
         return connection.open_object(bucket, key)
 
     return open_s3
