@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from .deploy_layer import Unrun, build_deploy, checking, deploy_names, redirected
 from .deploy_machine import accept
@@ -314,5 +315,5 @@ def _body_of(service: JobService, bodies: Bodies, delivery: Delivery) -> tuple[b
         return None
     build_body = bodies.get(job.dialect)
     if build_body is None:
-        return job_event(delivery, job)
+        return job_event(delivery, job, service.result(job, lambda output: quote(output.address)))
     return build_body(delivery, job, service.result(job))

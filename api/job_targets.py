@@ -8,8 +8,8 @@ from typing import Any
 from .ids import InstanceName, JobId
 from .jobs.dispatcher import Core, Dispatcher
 from .jobs.estimate import Estimates, Slots
-from .jobs.job import Job
-from .jobs.measured import Live
+from .jobs.job import ACTIVE, Job
+from .jobs.measured import Live, Phase
 from .jobs.overflow import Overflow
 from .jobs.placement import LOCAL
 from .jobs.ports import Capacity
@@ -77,7 +77,9 @@ class JobTargets:
         return [f"{name}: {trouble}" for name, trouble in found.items() if trouble]
 
     def obstacle(self, job: Job, roster: Roster) -> str | None:
-        """Why a job that waits is not begun; None when it only has to be its turn."""
+        """Why a job that waits is not begun, or one that has begun gets no further; None when nothing is in its way."""
+        if job.status in ACTIVE:
+            return self._delay(job, roster)
         if job.target == LOCAL:
             trouble = roster.trouble(job.label)
             return f"No ComfyUI can take it: {trouble}" if trouble else None
@@ -85,6 +87,17 @@ class JobTargets:
             return f"It is to run on {job.target}, which this worker is no longer told of (setting REMOTE_TARGETS)."
         trouble = trouble_of(self.remotes[job.target])
         return f"It is to run on {job.target}, which takes no jobs now: {trouble}" if trouble else None
+
+    def _delay(self, job: Job, roster: Roster) -> str | None:
+        live = self.live().get(job.id)
+        if live is None or live.instance is None or live.phase is Phase.AFTER:
+            return None
+        member = roster.find(live.instance)
+        if member is not None and not member.is_healthy:
+            return f"It was begun on ComfyUI at {live.instance}, which cannot be used now: {member.state}"
+        if live.phase is Phase.BEFORE:
+            return f"It is in the queue of ComfyUI at {live.instance}, which runs what came before it."
+        return None
 
     def slots(self, roster: Roster) -> dict[str, Slots]:
         """What executes the jobs of each target now. Those of remote ones have no names, so numbers do."""

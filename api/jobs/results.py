@@ -26,6 +26,11 @@ class OutputRef:
     size_bytes: int
     sha256: str
 
+    @property
+    def address(self) -> str:
+        """Its path in the HTTP API, not percent-encoded."""
+        return f"/output/{self.job_id}/{self.index}/{self.filename}"
+
 
 class Results:
     """Reads what the dispatcher kept."""

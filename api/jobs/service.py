@@ -24,7 +24,7 @@ from ..sealing import Sealer
 from .ends import Run
 from .hub import EventHub
 from .intake import Intake
-from .job import SAID, TERMINAL, Job, JobError, Status
+from .job import ACTIVE, SAID, TERMINAL, Job, JobError, Status
 from .placement import Arrival, Placement, Places
 from .request import JobRequest
 from .results import OutputRef, Results
@@ -32,7 +32,7 @@ from .spool import Spool
 from .store import Added, Admission, Cursor, Idempotency, JobFilter, JobStore, Page, Place
 from .submission import Accepted, Submission, checked_ttl_s, in_words_of
 from .updates import Kind
-from .why import what_became_of
+from .why import place_in_line, what_became_of
 
 log = get_logger()
 
@@ -138,12 +138,10 @@ class JobService:
         if added.admission is not Admission.ADDED:
             self._spool.forget(job.id)
             return self._known(added, submission)
-        if self._hub.newest(job.id) is None:  # a worker may have begun already
-            self._hub.publish(job.id, Kind.QUEUED, {"position": None})
+        self._announce_arrival(job)
         for listener in self._on_accept:
             listener(job)
         log.info("Job accepted", job_id=job.id, dialect=submission.dialect, priority=submission.priority.value)
-        self._announce_arrival(job)
         return Accepted(added.job, replayed=False)
 
     def get(self, job_id: JobId) -> Job:
@@ -264,6 +262,8 @@ class JobService:
     def why(self, job_id: JobId) -> str:
         """In one sentence, what the job waits for, or what became of it. Raises JobNotFound."""
         job = self.get(job_id)
+        if job.status is Status.RUNNING and (obstacle := self._waits_for(job)):
+            return obstacle
         if job.status is not Status.QUEUED:
             return what_became_of(job)
         if self._store.paused():
@@ -273,10 +273,10 @@ class JobService:
         if job.available_at > self._clock():
             reason = f" ({job.error.message})" if job.error else ""
             return f"Its last run was lost{reason}; it runs again in {job.available_at - self._clock():.0f} s."
-        if obstacle := self._waits_for(job):
-            return obstacle
-        ahead = self._store.position(job_id) or 0
-        return f"{ahead} {'job is' if ahead == 1 else 'jobs are'} ahead of it." if ahead else "It is next in line."
+        return self._waits_for(job) or place_in_line(self._store.position(job_id) or 0, self._in_hand())
+
+    def _in_hand(self) -> int:
+        return sum(count for status, count in self._store.counts().items() if status in ACTIVE)
 
     def request(self, job_id: JobId) -> dict[str, Any]:
         """The input the job was submitted with, without secrets and files' contents. Raises JobNotFound."""

@@ -14,6 +14,7 @@ from typing import Any
 from .job import Job, JobError, Status
 from .outbox import Delivery, DeliveryState
 from .quoting import cut
+from .results import LISTS
 from .webhook_lanes import host_of
 
 # The part of an event's type after "job."; also the status in its data.
@@ -27,12 +28,14 @@ _JSON = "application/json"
 # Events are to be thin, 20 kB at most: receivers bound what they read before they have verified it.
 _MAX_OUTPUTS_BYTES = 12_000
 _MAX_MESSAGE = 500
+_TOLD = ("filename", "mime_type", "size_bytes", "sha256")
 
 
-def job_event(delivery: Delivery, job: Job, outputs: Sequence[str | Mapping[str, Any]] = ()) -> tuple[bytes, str]:
+def job_event(delivery: Delivery, job: Job, result: Mapping[str, Any] | None = None) -> tuple[bytes, str]:
     """The body and content type of `{"type": "job.completed", "timestamp", "data": {…}}`, below 20 kB.
 
-    `outputs` are links, or objects with one; what does not fit is left off and counted as `outputs_omitted`.
+    `result` is the job's, with links in place of content; outputs that do not fit are left off and counted as
+    `outputs_omitted`.
     """
     word = _WORDS[delivery.status]
     data: dict[str, Any] = {"id": job.id, "status": word, "created_at": _iso(job.created_at)}
@@ -40,7 +43,8 @@ def job_event(delivery: Delivery, job: Job, outputs: Sequence[str | Mapping[str,
     if job.status is delivery.status:
         data |= {"started_at": _iso(job.started_at), "completed_at": _iso(job.finished_at)}
         data |= {"error": _error(job.error)} if job.error and delivery.status is not Status.SUCCEEDED else {}
-        data |= _fitting(outputs)
+        data |= {"labels": dict(job.labels)} if job.labels else {}
+        data |= _fitting(_outputs(result or {}))
     event = {"type": f"job.{word}", "timestamp": _iso(delivery.created_at), "data": data}
     return json.dumps(event, separators=(",", ":")).encode(), _JSON
 
@@ -80,8 +84,14 @@ def _error(error: JobError) -> dict[str, Any]:
     return {"code": error.code, "message": cut(error.message, _MAX_MESSAGE), "retryable": error.retryable}
 
 
-def _fitting(outputs: Sequence[str | Mapping[str, Any]]) -> dict[str, Any]:
-    fitting: list[str | Mapping[str, Any]] = []
+def _outputs(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Where each output is, and what is known of it; never its content."""
+    entries = (entry for name in LISTS for entry in result.get(name) or () if entry.get("type") != "base64")
+    return [{"url": entry["data"]} | {key: entry[key] for key in _TOLD if key in entry} for entry in entries]
+
+
+def _fitting(outputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    fitting: list[Mapping[str, Any]] = []
     room = _MAX_OUTPUTS_BYTES
     for output in outputs:
         room -= len(json.dumps(output)) + 1

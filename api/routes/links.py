@@ -34,6 +34,5 @@ class OutputLinks:
         return lambda output: base + self._target(output, expires_at)
 
     def _target(self, output: OutputRef, expires_at: float) -> str:
-        path = f"/output/{output.job_id}/{output.index}/{output.filename}"
-        token = self.sign(path, expires_at)
-        return quote(path) + (f"?token={quote(token)}" if token else "")
+        token = self.sign(output.address, expires_at)
+        return quote(output.address) + (f"?token={quote(token)}" if token else "")

@@ -90,3 +90,17 @@ def test_a_reader_is_told_that_the_server_stops_and_goes_on_after_it(tmp_path: P
             events = [frame["event"] for frame in Stream(answer)]
         assert (events[0], events[-1]) == ("snapshot", "finished")
         assert worker.status(job_id)["status"] == "completed"
+
+
+def test_why_tells_what_is_in_the_way(tmp_path: Path) -> None:
+    with StandinProcess() as standin, ApiWorker(tmp_path, standin.url) as worker:
+        first, second, third = (worker.submit(sample_jobs.job(sample_jobs.slow(60, color=each))) for each in (1, 2, 3))
+
+        def why(job_id: str, words: str) -> str:
+            return wait_for(lambda: words in (told := worker.get(f"/why/{job_id}").json()["why"]) and told, words)
+
+        why(first, "running at node")
+        assert standin.url.removeprefix("http://") in why(second, "in the queue of ComfyUI")
+        assert why(third, "next in line").endswith("2 jobs have begun, and one has to end.")
+        standin.kill()
+        assert "cannot be used now" in why(first, "was begun on ComfyUI")

@@ -85,3 +85,16 @@ def test_the_webhook_says_what_status_says(api: ApiProcess) -> None:
     told = requests.get(f"{api.url}/v2/any/status/{job_id}", headers=headers, timeout=10).json()
     assert (received.path, json.loads(received.body)) == ("/done?secret=1", told)
     assert told["status"] == "COMPLETED"
+
+
+def test_the_webhook_of_a_native_job_names_its_outputs(api: ApiProcess) -> None:
+    headers = {"Authorization": KEY}
+    with receiving() as receiver:
+        body = {"workflow": sample_jobs.flat(3), "webhook": receiver.url(), "labels": {"order": "7"}}
+        requests.post(f"{api.url}/run", json=body, headers=headers, timeout=10).raise_for_status()
+        (received,) = receiver.wait()
+    told = json.loads(received.body)
+    (output,) = told["data"]["outputs"]
+    assert (told["type"], told["data"]["labels"]) == ("job.completed", {"order": "7"})
+    picture = requests.get(api.url + output["url"], headers=headers, timeout=10).content
+    assert len(picture) == output["size_bytes"] and picture.startswith(b"\x89PNG")

@@ -225,6 +225,18 @@ class TestWhy:
         rig.service.move(jobs[2].id, Place.FIRST)
         assert rig.service.why(jobs[2].id) == "It is next in line."
 
+    def test_what_has_begun_before_it(self, rig: JobRig) -> None:
+        first, second = rig.submit(), rig.submit()
+        assert rig.store.claim("worker") is not None
+        assert rig.service.why(second.id) == "It is next in line; 1 job has begun, and one has to end."
+        assert "0% done" in rig.service.why(first.id)
+
+    def test_a_begun_job_with_something_in_its_way(self, tmp_path: Path) -> None:
+        with job_rig(tmp_path, waits_for=lambda _job: "It is in the queue of ComfyUI.") as rig:
+            job = rig.submit()
+            rig.store.claim("worker")
+            assert rig.service.why(job.id) == "It is in the queue of ComfyUI."
+
     def test_a_paused_queue(self, rig: JobRig) -> None:
         job = rig.submit()
         rig.service.pause()

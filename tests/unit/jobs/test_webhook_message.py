@@ -27,8 +27,8 @@ def delivery(status: Status = Status.SUCCEEDED, **values: object) -> Delivery:
     return Delivery(ID, JobId("7f3d2c1b"), status, URL, **{**times, **values})  # type: ignore[arg-type]
 
 
-def event(delivery: Delivery, job: Job, outputs: object = ()) -> dict:
-    body, content_type = job_event(delivery, job, outputs)  # type: ignore[arg-type]
+def event(delivery: Delivery, job: Job, *images: dict) -> dict:
+    body, content_type = job_event(delivery, job, {"images": list(images)})
     assert content_type == "application/json"
     assert len(body) < 20_000
     return json.loads(body)
@@ -58,7 +58,9 @@ def test_without_a_key_nothing_is_signed() -> None:
 
 
 def test_the_event_of_a_finished_job() -> None:
-    assert event(delivery(), job(), ["/output/7f3d2c1b/0"]) == {
+    picture = {"filename": "a.png", "data": "/output/7f3d2c1b/0/a.png", "type": "url", "size_bytes": 7, "node_id": "9"}
+    inline = {"filename": "b.png", "data": "iVBORw0KGgo=", "type": "base64"}
+    assert event(delivery(), job(labels={"order": "7"}), picture, inline) == {
         "type": "job.completed",
         "timestamp": "2026-01-02T03:04:05.000Z",
         "data": {
@@ -67,7 +69,8 @@ def test_the_event_of_a_finished_job() -> None:
             "created_at": "2026-01-02T03:04:00.000Z",
             "started_at": "2026-01-02T03:04:03.500Z",
             "completed_at": "2026-01-02T03:04:05.000Z",
-            "outputs": ["/output/7f3d2c1b/0"],
+            "labels": {"order": "7"},
+            "outputs": [{"url": "/output/7f3d2c1b/0/a.png", "filename": "a.png", "size_bytes": 7}],
         },
     }
 
@@ -92,11 +95,13 @@ def test_a_failure_says_why() -> None:
 
 
 def test_events_stay_thin() -> None:
-    outputs = [{"url": f"https://example.com/output/{number}", "filename": "é" * 100} for number in range(500)]
+    outputs = [
+        {"data": f"https://example.com/output/{number}", "filename": "é" * 100, "type": "url"} for number in range(500)
+    ]
     error = JobError("X", "\x00é" * 100_000)
-    assert len(event(delivery(Status.FAILED), job(Status.FAILED, error=error), outputs)["data"]["outputs"]) > 5
-    data = event(delivery(), job(), outputs)["data"]
-    assert data["outputs"] == outputs[: len(data["outputs"])]
+    assert len(event(delivery(Status.FAILED), job(Status.FAILED, error=error), *outputs)["data"]["outputs"]) > 5
+    data = event(delivery(), job(), *outputs)["data"]
+    assert [each["url"] for each in data["outputs"]] == [each["data"] for each in outputs[: len(data["outputs"])]]
     assert len(data["outputs"]) + data["outputs_omitted"] == 500
 
 
