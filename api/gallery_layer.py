@@ -75,6 +75,7 @@ def build_gallery(layer: JobLayer) -> GalleryLayer:
     )
     if settings.comfy_enabled:
         layer.service.on_end(caretaker.note_end)
+        layer.service.on_forget(caretaker.note_gone)
     return GalleryLayer(gallery, settings.max_upload_bytes, settings.comfy_enabled, caretaker)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from .errors import InvalidSettings
+from .errors import InvalidSettings, StoreUnavailable
 from .jobs.spool import Spool
 from .jobs.uploads import Uploads
 from .logs import get_logger
@@ -75,17 +75,30 @@ def spool_root(settings: Settings) -> Path:
 
 def _spool(root: Path, settings: Settings) -> Spool:
     try:
-        return Spool(root, settings.min_free_disk_mb * 1_000_000)
+        scratch = settings.work_dir if "work_dir" in settings.model_fields_set else None
+        return Spool(root, settings.min_free_disk_mb * 1_000_000, scratch)
     except OSError as error:
         raise InvalidSettings(f"The folder {root} of the jobs' files cannot be used: {error.strerror}.") from error
 
 
 def _database(settings: Settings) -> Database:
     if settings.database_url is None:
-        return SqliteDatabase(settings.sqlite_db_path)
+        return _sqlite(settings.sqlite_db_path)
     from .stores.postgres import PostgresDatabase
 
     return PostgresDatabase(settings.database_url.get_secret_value())
+
+
+def _sqlite(path: Path) -> Database:
+    try:
+        return SqliteDatabase(path)
+    except OSError as error:
+        reason = error.strerror
+    except StoreUnavailable as error:
+        if type(error) is not StoreUnavailable:
+            raise
+        reason = str(getattr(error.__cause__, "orig", error.__cause__))
+    raise InvalidSettings(f"The job database {path} cannot be opened ({reason}): set SQLITE_DB_PATH to another file.")
 
 
 def sole_owner(path: Path) -> IO[bytes] | None:

@@ -296,9 +296,22 @@ def _health(layer: JobLayer) -> HealthFacts:
             "active_jobs": counts[Status.RUNNING] + counts[Status.CANCELING],
             "free_disk_bytes": layer.spool.free_bytes(),
         },
-        problems=[*layer.core.comfy.roster.troubles(), *layer.targets.troubles(), *layer.routing.problems()],
+        problems=[
+            *_disk_trouble(layer),
+            *layer.core.comfy.roster.troubles(),
+            *layer.targets.troubles(),
+            *layer.routing.problems(),
+        ],
         remote_targets=layer.targets.facts(),
     )
+
+
+def _disk_trouble(layer: JobLayer) -> list[str]:
+    try:
+        layer.spool.check_room()
+    except WorkerError as error:
+        return [error.message]
+    return []
 
 
 def _workers(layer: JobLayer) -> Mapping[str, int]:

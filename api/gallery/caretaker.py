@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,7 @@ class Caretaker:
         self._interval_s = interval_s
         self._clock = clock
         self._ended: deque[Job] = deque(maxlen=_MOST_WAITING)
+        self._gone: deque[JobId] = deque()
         self._taken_until = 0.0
         self._awake = threading.Event()
         self._stopping = threading.Event()
@@ -81,6 +82,11 @@ class Caretaker:
             self._ended.append(job)
             self._awake.set()
 
+    def note_gone(self, job_ids: Iterable[JobId]) -> None:
+        """These jobs are forgotten, and what goes with them is to go."""
+        self._gone.extend(job_ids)
+        self._awake.set()
+
     def wake(self) -> None:
         """Look what is due: something was deleted."""
         self._awake.set()
@@ -93,6 +99,7 @@ class Caretaker:
             if self._gallery.needs_mending:
                 self._guarded(self._gallery.mend)
             self._guarded(self._take)
+            self._guarded(self._leave_gone)
             if time.monotonic() >= sweep_at:
                 sweep_at = time.monotonic() + self._interval_s
                 self._guarded(self._sweep)
@@ -179,6 +186,12 @@ class Caretaker:
             cursor = page.next
             if cursor is None or cursor.created_at < since - _LONGEST_JOB_S:
                 return
+
+    def _leave_gone(self) -> None:
+        while self._gone and not self._stopping.is_set():
+            some = [self._gone.popleft() for _ in range(min(_PAGE, len(self._gone)))]
+            for entry in self._gallery.of_jobs(some):
+                self._leave(entry.sha256)
 
     def _sweep(self) -> None:
         """What goes with its jobs, and what others that share the folder have changed."""

@@ -147,6 +147,10 @@ class Gallery:
         """Those that go with their jobs, the newest first, `before` a number."""
         return self._index.passing(before, limit)
 
+    def of_jobs(self, job_ids: Sequence[str]) -> list[Entry]:
+        """Those that go with one of these jobs, a few hundred at most."""
+        return self._index.of_jobs(job_ids)
+
     def leave(self, entry: Entry, job_ids: Sequence[str]) -> None:
         """Remove one that goes with those jobs, unless it belongs to others too, or is to be kept by now."""
         self._keeping.remove(entry, lambda sidecar: sidecar.lasting or not set(sidecar.job_ids) <= set(job_ids))

@@ -108,6 +108,11 @@ class GalleryIndex:
         statement = statement.order_by(items.c.number.desc()).limit(limit)
         return [_entry(row) for row in self._read(lambda connection: connection.execute(statement).all())]
 
+    def of_jobs(self, job_ids: Sequence[str]) -> list[Entry]:
+        """Those that go with one of these jobs."""
+        statement = select(items).where(items.c.is_passing == 1, items.c.job_id.in_(job_ids))
+        return [_entry(row) for row in self._read(lambda connection: connection.execute(statement).all())]
+
     def known(self) -> Mapping[str, Known]:
         """All files, to be compared with the folder."""
         columns = select(items.c.sha256, items.c.day, items.c.extension, items.c.noted_ns)

@@ -66,6 +66,8 @@ _ENDS = {JobCancelled.code: Status.CANCELLED, JobTimedOut.code: Status.TIMED_OUT
 _POLL_S = 1.0
 _LOOK_AGAIN_S = 0.5
 _RETRY_DELAY_S = 2.0
+_DOUBLINGS = 10
+_LONGEST_DELAY_S = 120.0
 _BUSY_DELAY_S = 1.0
 _WRITE_AGAIN_S = 0.5
 _PROGRESS_EVERY_S = 0.5
@@ -330,8 +332,9 @@ class Dispatcher:
             used = running.began and error.code in _SUSPECT
             if not (job.is_worn_out or (used and job.is_last_attempt)):
                 log.warning("Run lost, the job goes back into the line", job_id=job.id, code=error.code, used=used)
-                delay_s = 0.0 if self._capacity.available(besides=running.instance) else _RETRY_DELAY_S
-                return self._store.release(job.lease, used=used, delay_s=delay_s, error=error)
+                return self._store.release(
+                    job.lease, used=used, delay_s=self._pause_s(job, running, error), error=error
+                )
             error = _given_up(error, job)
             result = {**result, "error": error.message}
         status = Status.SUCCEEDED if error is None else _ENDS.get(error.code, Status.FAILED)
@@ -340,6 +343,13 @@ class Dispatcher:
         if after is not None:
             self._spool.forget_other_runs(job.id, job.attempt)
         return after
+
+    def _pause_s(self, job: Job, running: RunningJob, error: JobError) -> float:
+        """None where another ComfyUI can have it at once. A full disk is as full for all: longer each time."""
+        if error.code not in _SUSPECT:
+            return min(_RETRY_DELAY_S * 2.0 ** min(job.attempt - 1, _DOUBLINGS), _LONGEST_DELAY_S)
+        is_free = running.instance is not None and self._capacity.available(besides=running.instance)
+        return 0.0 if is_free else _RETRY_DELAY_S
 
     def _keep_leases(self) -> None:
         while not self._stopping.is_set() or self.running():

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import (
-    ComfyBusy,
     InvalidInput,
     JobNotFound,
     JobNotReady,
@@ -24,7 +23,7 @@ from ..sealing import Sealer
 from .ends import Run
 from .hub import EventHub
 from .intake import Intake
-from .job import ACTIVE, SAID, TERMINAL, Job, JobError, Status
+from .job import SAID, TERMINAL, Job, JobError, Status
 from .placement import Arrival, Placement, Places
 from .request import JobRequest
 from .results import OutputRef, Results
@@ -32,7 +31,7 @@ from .spool import Spool
 from .store import Added, Admission, Cursor, Idempotency, JobFilter, JobStore, Page, Place
 from .submission import Accepted, Submission, checked_ttl_s, in_words_of
 from .updates import Kind
-from .why import place_in_line, what_became_of
+from .why import Why
 
 log = get_logger()
 
@@ -75,7 +74,7 @@ class JobService:
         self._sealer = sealer
         self._check = check
         self._check_webhook = check_webhook
-        self._waits_for = waits_for
+        self._why = Why(store, clock, waits_for)
         self._shape_of = shape_of
         self._clock = clock
         self._max_queued = max_queued
@@ -85,6 +84,7 @@ class JobService:
         self._on_cancel: list[Callable[[JobId], None]] = []
         self._on_accept: list[Callable[[Job], None]] = []
         self._on_end: list[Callable[[Job, Run | None], None]] = []
+        self._on_forget: list[Callable[[Sequence[JobId]], None]] = []
         self._announcing = threading.Lock()
         self._stopping = False
 
@@ -99,6 +99,10 @@ class JobService:
     def on_end(self, listener: Callable[[Job, Run | None], None]) -> None:
         """Call `listener` once for every job that this process ends, with what was measured of its run if it ran."""
         self._on_end.append(listener)
+
+    def on_forget(self, listener: Callable[[Sequence[JobId]], None]) -> None:
+        """Call `listener` with the jobs that were deleted or cleaned up."""
+        self._on_forget.append(listener)
 
     def stop(self) -> None:
         """Take no more jobs."""
@@ -207,14 +211,13 @@ class JobService:
         job = self.get(job_id)
         if self._store.delete(job_id) is None:
             raise JobNotReady(f"The job {job_id} {SAID[job.status]}; cancel it first, an ended job can be deleted.")
-        self._spool.forget(job_id)
+        self._forget([job_id])
 
     def cleanup(self, max_age_s: float) -> int:
         """Forget the jobs that ended longer ago, with their files; how many those were."""
         removed = 0
         while gone := self._store.purge(TERMINAL, self._clock() - max_age_s, _PURGED_AT_ONCE):
-            for job in gone:
-                self._spool.forget(job.id)
+            self._forget([job.id for job in gone])
             removed += len(gone)
         if removed:
             self._store.compact()
@@ -261,22 +264,7 @@ class JobService:
 
     def why(self, job_id: JobId) -> str:
         """In one sentence, what the job waits for, or what became of it. Raises JobNotFound."""
-        job = self.get(job_id)
-        if job.status is Status.RUNNING and (obstacle := self._waits_for(job)):
-            return obstacle
-        if job.status is not Status.QUEUED:
-            return what_became_of(job)
-        if self._store.paused():
-            return "The queue is paused; the job starts after POST /queue/resume."
-        if job.error and job.error.code == ComfyBusy.code:
-            return job.error.message
-        if job.available_at > self._clock():
-            reason = f" ({job.error.message})" if job.error else ""
-            return f"Its last run was lost{reason}; it runs again in {job.available_at - self._clock():.0f} s."
-        return self._waits_for(job) or place_in_line(self._store.position(job_id) or 0, self._in_hand())
-
-    def _in_hand(self) -> int:
-        return sum(count for status, count in self._store.counts().items() if status in ACTIVE)
+        return self._why(self.get(job_id))
 
     def request(self, job_id: JobId) -> dict[str, Any]:
         """The input the job was submitted with, without secrets and files' contents. Raises JobNotFound."""
@@ -319,6 +307,12 @@ class JobService:
                 update = await updates.next(min(left, _LOOK_AGAIN_S))
                 job = update.job if update and update.job else await asyncio.to_thread(self.get, job_id)
             return job
+
+    def _forget(self, job_ids: Sequence[JobId]) -> None:
+        for job_id in job_ids:
+            self._spool.forget(job_id)
+        for listener in self._on_forget:
+            listener(job_ids)
 
     def announce_end(self, job: Job, run: Run | None = None) -> None:
         """Tell the listeners, once, that the job has ended."""

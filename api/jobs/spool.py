@@ -28,10 +28,14 @@ _KEPT_PLACE = re.compile(rf"{_KEPT}(outputs-\d+/\d+)")
 
 
 class Spool:
-    """`root` is a folder of the worker's own. The last `min_free_bytes` of its disk are for jobs that run."""
+    """`root` is a folder of the worker's own. The last `min_free_bytes` of its disk are for jobs that run.
 
-    def __init__(self, root: Path, min_free_bytes: int) -> None:
+    `scratch` is where runs put what they fetch; of a disk of its own, which may be small, a tenth is kept free.
+    """
+
+    def __init__(self, root: Path, min_free_bytes: int, scratch: Path | None = None) -> None:
         self._root = root
+        self._scratch = scratch
         self._jobs = root / "jobs"
         self._min_free_bytes = min_free_bytes
         self._syncers = ThreadPoolExecutor(_SYNCS_AT_ONCE, thread_name_prefix="sync")
@@ -52,9 +56,14 @@ class Spool:
         StoreUnavailable when the folder is gone.
         """
         self.check_room_in(self._root, wanted_bytes)
+        if self._scratch is not None and self._scratch.is_dir():
+            self.check_room_in(
+                self._scratch, 0, min(self._min_free_bytes, shutil.disk_usage(self._scratch).total // 10)
+            )
 
-    def check_room_in(self, folder: Path, wanted_bytes: int = 0) -> None:
-        """The same of another folder, which may be on another disk."""
+    def check_room_in(self, folder: Path, wanted_bytes: int = 0, reserve_bytes: int | None = None) -> None:
+        """The same of another folder, which may be on another disk and have a reserve of its own."""
+        reserve_bytes = self._min_free_bytes if reserve_bytes is None else reserve_bytes
         try:
             free_bytes = shutil.disk_usage(folder).free
         except OSError as error:
@@ -62,10 +71,11 @@ class Spool:
             raise StoreUnavailable(
                 f"The folder {of} cannot be used ({error.strerror}): bring it back or restart the worker."
             ) from error
-        if free_bytes - wanted_bytes < self._min_free_bytes:
+        if free_bytes - wanted_bytes < reserve_bytes:
+            where = "The worker's disk" if folder != self._scratch else "The disk of WORK_DIR"
             raise StorageFull(
-                f"The worker's disk has {free_bytes // 1_000_000} MB left and keeps "
-                f"{self._min_free_bytes // 1_000_000} MB for the jobs it has; try again when some are done.",
+                f"{where} has {free_bytes // 1_000_000} MB left and keeps "
+                f"{reserve_bytes // 1_000_000} MB for the jobs it has; try again when some are done.",
                 retry_after_s=_RETRY_AFTER_S,
             )
 

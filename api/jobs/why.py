@@ -1,10 +1,45 @@
-"""What became of a job, in one sentence for whoever asks why it is where it is."""
+"""Why a job is where it is, in one sentence for whoever asks."""
 
-from .job import SAID, Job, Status
+from collections.abc import Callable
+
+from ..errors import ComfyBusy
+from .job import ACTIVE, SAID, Job, Status
+from .store import JobStore
 
 
-def what_became_of(job: Job) -> str:
-    """For a job that does not wait."""
+class Why:
+    """`waits_for` tells what is in the way of a job that waits, or of one that has begun; None when nothing is."""
+
+    def __init__(self, store: JobStore, clock: Callable[[], float], waits_for: Callable[[Job], str | None]) -> None:
+        self._store = store
+        self._clock = clock
+        self._waits_for = waits_for
+
+    def __call__(self, job: Job) -> str:
+        """The sentence."""
+        if job.status is Status.RUNNING:
+            return self._waits_for(job) or _what_became_of(job)
+        if job.status is not Status.QUEUED:
+            return _what_became_of(job)
+        if self._store.paused():
+            return "The queue is paused; the job starts after POST /queue/resume."
+        if job.error and job.error.code == ComfyBusy.code:
+            return job.error.message
+        if job.available_at > self._clock():
+            reason = f" ({job.error.message})" if job.error else ""
+            return f"Its last run was lost{reason}; it runs again in {job.available_at - self._clock():.0f} s."
+        return self._waits_for(job) or self._place_in_line(job)
+
+    def _place_in_line(self, job: Job) -> str:
+        if ahead := self._store.position(job.id):
+            return f"{ahead} {'job is' if ahead == 1 else 'jobs are'} ahead of it."
+        begun = sum(count for status, count in self._store.counts().items() if status in ACTIVE)
+        if begun:
+            return f"It is next in line; {begun} {'job has' if begun == 1 else 'jobs have'} begun, and one has to end."
+        return "It is next in line."
+
+
+def _what_became_of(job: Job) -> str:
     match job.status:
         case Status.RUNNING:
             node = f" at node {job.node}" if job.node else ""
@@ -14,12 +49,3 @@ def what_became_of(job: Job) -> str:
         case _:
             reason = f": {job.error.message}" if job.error else "."
             return f"It does not wait: it {SAID[job.status]}{reason}"
-
-
-def place_in_line(ahead: int, in_hand: int) -> str:
-    """For a job that only has to be its turn; `in_hand` jobs have begun."""
-    if ahead:
-        return f"{ahead} {'job is' if ahead == 1 else 'jobs are'} ahead of it."
-    if in_hand:
-        return f"It is next in line; {in_hand} {'job has' if in_hand == 1 else 'jobs have'} begun, and one has to end."
-    return "It is next in line."

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..comfyui.client import ComfyClient
 from ..comfyui.crash import to_error
@@ -160,9 +161,12 @@ class Instance:
             return
         if supervised:
             raise to_error(self.process.autopsy(), never_up=True)
+        # Whoever leaves the port out means ComfyUI's more often than the web's.
+        port = "" if urlsplit(self.client.base_url).port else " (without a port that is 80 or 443, ComfyUI's is 8188)"
         raise ComfyNotStarted(
-            f"The ComfyUI at {self.client.base_url} cannot be used: {error.message} Start one there, or "
-            "point COMFY_HOST at one; COMFY_STANDIN=true ./start.sh starts the CPU stand-in instead."
+            f"The ComfyUI at {self.client.base_url}{port} cannot be used: {error.message.rstrip('.')}. "
+            "Start one there, or point COMFY_HOST at one; "
+            "COMFY_STANDIN=true ./start.sh starts the CPU stand-in instead."
         )
 
 

@@ -52,7 +52,7 @@ class Member:
         self.is_ready = False
         self.is_draining = False
         self.is_removed = False
-        self.trouble: str | None = "ComfyUI has not answered yet."
+        self.trouble: str | None = f"ComfyUI at {self.name} has not answered yet."
         self.queue_remaining: int | None = None
         # Jobs that have anything to do with it: also those whose outputs are being fetched.
         self.users = 0

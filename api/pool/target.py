@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from ..comfyui.limits import RunLimits
-from ..errors import ComfyUnreachable, ComfyWedged, PromptLost, WorkerError
+from ..errors import ComfyUnreachable, ComfyWedged, DiskFull, PromptLost, WorkerError
 from ..jobs.cancel import CancelToken
 from ..jobs.events import Emit
 from ..jobs.ports import RunOutcome, RunRequest
@@ -45,14 +45,18 @@ class ComfyTarget:
         """Run one job to its outputs in `workdir`. Raises a WorkerError when nothing was produced; Recalled."""
         self._cleaner.await_gone(request.folder)
         attempts = Attempts(self._instance, self._limits, request, workdir, emit, leash or Leash(cancel))
+        is_kept = False
         try:
             return self._run(attempts, max_attempts or self._max_attempts)
         except WorkerError as error:
+            # Whoever has a seat comes back for what is made already when the disk has room again.
+            is_kept = isinstance(error, DiskFull) and request.seat is not None
             if cancel.is_set() and error is not cancel.reason:
                 raise cancel.reason from error
             raise
         finally:
-            self._cleaner.forget(request.folder, tuple(attempts.prompt_ids), attempts.previews)
+            if not is_kept:
+                self._cleaner.forget(request.folder, tuple(attempts.prompt_ids), attempts.previews)
 
     def _run(self, attempts: Attempts, max_attempts: int) -> RunOutcome:
         lost = 0

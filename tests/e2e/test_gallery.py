@@ -55,3 +55,14 @@ def test_from_a_job_to_the_gallery_and_through_a_kill(worker: ApiWorker, tmp_pat
     )
     assert done.stdout.strip().endswith("has 1 files.")
     assert len(worker.get(GALLERY).json()["items"]) == 1
+
+
+def test_what_is_deleted_is_not_shown_any_more(worker: ApiWorker, tmp_path: Path) -> None:
+    for end in ("/admin/job/{}", "/admin/cleanup?max_age_hours=0"):
+        job_id = worker.submit(sample_jobs.job(sample_jobs.flat(0x112233 + len(end), 80)))
+        worker.ended(job_id)
+        item = wait_for(lambda: worker.get(GALLERY).json()["items"], "the output in the gallery")[0]
+        call = worker.session.delete if "{}" in end else worker.session.post
+        assert call(worker.url + end.format(job_id), timeout=10).ok
+        wait_for(lambda item=item: worker.get(f"{GALLERY}/{item['id']}/file").status_code == 404, "it to be gone")
+        assert not list((tmp_path / "root/generated/comfy").rglob("*.png"))

@@ -53,7 +53,7 @@ class Seats:
         return self._count - self._free._value
 
     def available(self, besides: InstanceName | None = None) -> bool:
-        return False  # there is one ComfyUI
+        return besides is None and self._usable.is_set()  # there is one ComfyUI
 
     def most(self) -> int:
         return self._count

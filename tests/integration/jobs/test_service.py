@@ -28,7 +28,6 @@ from api.ids import JobId
 from api.jobs.janitor import Janitor
 from api.jobs.job import Status
 from api.jobs.service import JobService
-from api.jobs.spool import Spool
 from api.jobs.store import Place
 from api.jobs.submission import Submission
 from api.jobs.updates import Kind
@@ -97,12 +96,10 @@ def test_a_full_queue_is_told_with_a_time_to_try_again(rig: JobRig) -> None:
 
 
 def test_a_disk_nearly_full_takes_no_new_job(tmp_path: Path) -> None:
-    with job_rig(tmp_path) as rig:
-        full = Spool(tmp_path / "files", min_free_bytes=10**18)
+    with job_rig(tmp_path, min_free_bytes=10**18) as rig:
         with pytest.raises(StorageFull) as refused:
-            full.check_room()
-        assert refused.value.retry_after_s
-        assert rig.submit().status is Status.QUEUED
+            rig.submit()
+        assert refused.value.retry_after_s and rig.service.counts()[Status.QUEUED] == 0
 
 
 def test_a_job_that_would_use_the_reserve_up_is_not_taken(tmp_path: Path) -> None:
