@@ -192,6 +192,13 @@ class JobTimedOut(WorkerError):
     code = "TIMED_OUT"
 
 
+class JobExpired(WorkerError):
+    """The job's time to live passed before it began to execute."""
+
+    code = "EXPIRED"
+    retryable = True
+
+
 class ComfyError(WorkerError):
     """ComfyUI itself is the reason, not the job."""
 

@@ -18,6 +18,7 @@ from ..errors import (
     DiskFull,
     InternalError,
     JobCancelled,
+    JobExpired,
     JobTimedOut,
     PromptLost,
     StoreUnavailable,
@@ -62,7 +63,11 @@ _SAYING = {
 }
 # What log pipelines of the middleware this API stands in for look for.
 _LOGGED_AS = {"service": "comfyui-worker", "component": "job-processor"}
-_ENDS = {JobCancelled.code: Status.CANCELLED, JobTimedOut.code: Status.TIMED_OUT}
+_ENDS = {
+    JobCancelled.code: Status.CANCELLED,
+    JobTimedOut.code: Status.TIMED_OUT,
+    JobExpired.code: Status.TIMED_OUT,
+}
 _POLL_S = 1.0
 _LOOK_AGAIN_S = 0.5
 _RETRY_DELAY_S = 2.0

@@ -58,6 +58,7 @@ SAID = {
     Status.CANCELLED: "was cancelled",
 }
 
+EXPIRED_TEXT = "The job waited longer than its time to live; submit it again."
 ACTIVE = frozenset({Status.RUNNING, Status.CANCELING})
 TERMINAL = frozenset({Status.SUCCEEDED, Status.FAILED, Status.TIMED_OUT, Status.CANCELLED})
 

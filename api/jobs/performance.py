@@ -20,6 +20,7 @@ _CATEGORIES: Mapping[type[WorkerError], str] = {
     tree.ExecutionFailed: "execution",
     tree.ExecutionInterrupted: "interrupted",
     tree.JobTimedOut: "timeout",
+    tree.JobExpired: "timeout",
     tree.ComfyError: "comfyui",
     DeployError: "comfyui",
     tree.DeliveryFailed: "delivery",
@@ -132,4 +133,4 @@ def _codes(kind: type[WorkerError], inherited: str) -> dict[str, str]:
     return found
 
 
-_BY_CODE = {**_codes(WorkerError, "worker"), "EXPIRED": "timeout"}
+_BY_CODE = _codes(WorkerError, "worker")

@@ -1,14 +1,15 @@
 """One job while this process runs it: what it told last, whether its lease holds, and how to stop it."""
 
+import math
 import threading
 import time
 
-from ..errors import WorkerError, WorkerStopping
+from ..errors import JobExpired, WorkerError, WorkerStopping
 from ..logs import get_logger
 from .cancel import CancelToken
 from .events import JobEvent, NodeStarted, ProgressMade, PromptAssigned, PromptStarted, StepReached
 from .hub import EventHub
-from .job import Job
+from .job import EXPIRED_TEXT, Job
 from .measured import Measured
 from .store import JobStore, Progress
 from .updates import told
@@ -36,6 +37,7 @@ class RunningJob:
         self._progress = Progress(0.0)
         self._told = self._progress
         self._beat_at = time.monotonic()
+        self._expires_at = self._beat_at + _left_s(job)
 
     def emit(self, event: JobEvent) -> None:
         """Take one event of the run. Raises what ends the run: nobody may submit a prompt without a lease."""
@@ -64,6 +66,9 @@ class RunningJob:
         """
         if self.abandoned or self.lost:
             return
+        if not self.began and time.monotonic() >= self._expires_at:
+            # It has been given to ComfyUI and waits there as it would in line.
+            self.token.cancel(JobExpired(EXPIRED_TEXT))
         with self._lock:
             progress = self._progress
         if progress == self._told and time.monotonic() - self._beat_at < every_s:
@@ -96,3 +101,10 @@ class RunningJob:
     def _lose(self) -> None:
         self.lost = True
         self.token.cancel(WorkerStopping("Another worker has taken the job over."))
+
+
+def _left_s(job: Job) -> float:
+    """What was left of its time to live when it was claimed; one that is followed may have begun long ago."""
+    if job.expires_at is None or job.started_at is None or job.prompt_id is not None:
+        return math.inf
+    return job.expires_at - job.started_at

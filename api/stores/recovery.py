@@ -5,26 +5,28 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from ..jobs.job import TERMINAL, Job, JobError, Lease, Status, may_follow, rank_of
+from ..errors import JobExpired
+from ..jobs.job import EXPIRED_TEXT, TERMINAL, Job, JobError, Lease, Status, may_follow, rank_of
 from . import sql
 from .rows import error_value, job_of
 from .settling import settle, settle_one, tally
 
-EXPIRED = JobError("EXPIRED", "The job waited longer than its time to live; submit it again.", retryable=True)
+EXPIRED = JobError(JobExpired.code, EXPIRED_TEXT, retryable=JobExpired.retryable)
 LOST = JobError(
     "WORKER_LOST", "Each of the many workers that took the job stopped answering; it may be what ends them."
 )
 
-# The prompt stays: whoever claims the job next asks ComfyUI what became of it.
-_WAITING: Mapping[str, Any] = {"status": Status.QUEUED.value} | dict.fromkeys(("worker", "started_at", "heartbeat_at"))
+# The prompt stays: whoever claims the job next asks ComfyUI what became of it. Its time to live does not: it has been
+# taken within it.
+_WAITING: Mapping[str, Any] = {"status": Status.QUEUED.value} | dict.fromkeys(
+    ("worker", "started_at", "heartbeat_at", "expires_at")
+)
 _AS_NEW: Mapping[str, Any] = {
     **_WAITING,
     "attempts": 0,
     "progress": 0.0,
     "cancel_requested": False,
-    **dict.fromkeys(
-        ("finished_at", "expires_at", "prompt_id", "instance", "node", "step", "steps", "error", "result_path")
-    ),
+    **dict.fromkeys(("finished_at", "prompt_id", "instance", "node", "step", "steps", "error", "result_path")),
 }
 
 

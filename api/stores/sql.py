@@ -87,7 +87,6 @@ _CLAIM: Update = update(jobs).values(
     attempts=jobs.c.attempts + 1,
     started_at=bindparam("now"),
     heartbeat_at=bindparam("now"),
-    expires_at=None,
     error=None,
 )
 CLAIM: ReturningUpdate[Any] = _CLAIM.where(jobs.c.seq == _NEXT.scalar_subquery()).returning(jobs)

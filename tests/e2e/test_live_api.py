@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -92,15 +93,32 @@ def test_a_reader_is_told_that_the_server_stops_and_goes_on_after_it(tmp_path: P
         assert worker.status(job_id)["status"] == "completed"
 
 
+def slow(seconds: float, color: int, **options: Any) -> dict[str, Any]:
+    return sample_jobs.job(sample_jobs.slow(seconds, color=color), **options)
+
+
+def why(worker: ApiWorker, job_id: str, words: str) -> str:
+    """What is told of the job, once it has these words."""
+    return wait_for(lambda: words in (told := worker.get(f"/why/{job_id}").json()["why"]) and told, words)
+
+
 def test_why_tells_what_is_in_the_way(tmp_path: Path) -> None:
     with StandinProcess() as standin, ApiWorker(tmp_path, standin.url) as worker:
-        first, second, third = (worker.submit(sample_jobs.job(sample_jobs.slow(60, color=each))) for each in (1, 2, 3))
-
-        def why(job_id: str, words: str) -> str:
-            return wait_for(lambda: words in (told := worker.get(f"/why/{job_id}").json()["why"]) and told, words)
-
-        why(first, "running at node")
-        assert standin.url.removeprefix("http://") in why(second, "in the queue of ComfyUI")
-        assert why(third, "next in line").endswith("2 jobs have begun, and one has to end.")
+        first = worker.submit(slow(60, 1))
+        why(worker, first, "running at node")
+        second = worker.submit(slow(60, 2))
+        assert standin.url.removeprefix("http://") in why(worker, second, "in the queue of ComfyUI")
+        third = worker.submit(slow(60, 3))
+        assert why(worker, third, "next in line").endswith("2 jobs have begun, and one has to end.")
         standin.kill()
-        assert "cannot be used now" in why(first, "was begun on ComfyUI")
+        assert "cannot be used now" in why(worker, first, "was begun on ComfyUI")
+
+
+def test_the_time_to_live_goes_on_in_the_queue_of_comfyui(tmp_path: Path, standin: StandinProcess) -> None:
+    with ApiWorker(tmp_path, standin.url) as worker:
+        runs = worker.submit(slow(3, 0x31, ttl_s=1))
+        why(worker, runs, "running at node")
+        waits = worker.submit(slow(3, 0x32, ttl_s=1))
+        assert worker.ended(waits)["code"] == "EXPIRED"
+        # It had begun in time.
+        assert worker.ended(runs)["status"] == "completed"

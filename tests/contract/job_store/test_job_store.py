@@ -63,7 +63,7 @@ def test_a_whole_life(stores: Stores) -> None:
     running = stores.jobs.get(job.id)
     assert running is not None
     assert (running.status, running.worker, running.attempts, running.attempt) == (Status.RUNNING, "w1", 1, 1)
-    assert (running.started_at, running.heartbeat_at, running.expires_at) == (T0, T0, None)
+    assert (running.started_at, running.heartbeat_at, running.expires_at) == (T0, T0, T0 + 10)
     stores.clock.tick()
     assert stores.jobs.assign_prompt(running.lease, PromptId("p1"), InstanceName("gpu0"))
     beating = stores.jobs.heartbeat(running.lease, Progress(0.5, "7", 3, 20))
