@@ -1,8 +1,10 @@
 """Python client of the worker's HTTP API; `python -m api.client` is its command line.
 
-Imports nothing of the worker and needs only `requests`: copy `api/client*.py` into any project.
+Imports nothing of the worker and needs only `requests`. To use it elsewhere copy all of `api/client*.py` into one
+folder of the other project, which then is a package: `from thatfolder.client import Client`.
 """
 
+import contextlib
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +13,7 @@ from typing import Any
 
 from . import client_events, client_inputs, client_outputs
 from .client_http import ClientError, DownloadFailed, Http, HttpClient, Refused, StillRunning, Unreachable, compact
-from .client_inputs import Source
+from .client_inputs import JobUnusable, Source
 from .client_jobs import Event, Job
 from .client_uploads import upload
 
@@ -21,6 +23,7 @@ __all__ = [
     "DownloadFailed",
     "Event",
     "Job",
+    "JobUnusable",
     "Refused",
     "StillRunning",
     "Unreachable",
@@ -69,13 +72,42 @@ class Client(HttpClient):
         """
         entries = client_inputs.image_entries(images or {}, self.upload, _INLINE_BYTES)
         fields = {"priority": priority, "gpu": gpu, "webhook": webhook, **options}
-        content = client_inputs.body(workflow, entries, overrides, fields)
+        return self._run(client_inputs.body(workflow, entries, overrides, fields), idempotency_key)
+
+    def submit_job(
+        self,
+        job: Any,
+        images: Mapping[str, Source] | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        **options: Any,
+    ) -> Job:
+        """Queue what a job file holds: a workflow, a body of /run, or RunPod's `{"input": {…}, …}`.
+
+        What is given here goes before what the job says. Raises JobUnusable, a ValueError.
+        """
+        entries = client_inputs.image_entries(images or {}, self.upload, _INLINE_BYTES)
+        given, beside = client_inputs.completed(job, entries, overrides, options)
+        return self._run(client_inputs.own_or_runpods(given, beside), idempotency_key)
+
+    def _run(self, content: Mapping[str, Any], idempotency_key: str | None) -> Job:
         headers = {**_JSON, "Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         return Job.read(self._http.json("POST", "run", data=compact(content), headers=headers))
 
     def status(self, job_id: str, *, outputs: str | None = "url") -> Job:
         """The job as it is now. `outputs`: "url" for links in the result, "base64" for the files themselves."""
         return Job.read(self._http.json("GET", f"status/{job_id}", params={"outputs": outputs} if outputs else None))
+
+    def why(self, job_id: str) -> str | None:
+        """In one sentence, what a waiting job waits for; None where that cannot be told. Any thread may ask."""
+        with contextlib.closing(self._http.apart(timeout_s=5.0)) as http:
+            try:
+                said = http.json("GET", f"why/{job_id}")
+            except ClientError:
+                return None
+        waits = isinstance(said, dict) and said.get("status") == "pending"
+        return str(said.get("why") or "") or None if waits else None
 
     def watch(self, job_id: str, timeout_s: float | None = None, *, previews: bool = False) -> Iterator[Event]:
         """What happens to the job, as it happens, until it has ended; the last event is `finished`.
@@ -144,8 +176,18 @@ class Client(HttpClient):
 
         Of `images` only the names are sent.
         """
-        entries = [{"name": name, "image": "AA=="} for name in images or {}]
-        content = client_inputs.body(workflow, entries, overrides, {})
+        return self.validate_job({"workflow": workflow}, images, overrides)
+
+    def validate_job(
+        self,
+        job: Any,
+        images: Mapping[str, Source] | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """The same of what a job file holds, as `submit_job` takes it. Raises JobUnusable."""
+        named = client_inputs.image_entries(dict.fromkeys(images or {}, b"\0"), None, 1)
+        given, beside = client_inputs.completed(job, named, overrides, {})
+        content = client_inputs.own_or_runpods(client_inputs.without_contents(given), beside)
         return dict(self._http.json("POST", "validate", data=compact(content), headers=_JSON))
 
 

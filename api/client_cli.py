@@ -5,9 +5,11 @@ Exit status: 0 done, 1 the job failed (or a workflow is not valid), 2 wrong usag
 """
 
 import argparse
+import contextlib
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,11 +17,11 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from .client import Client
-from .client_http import DownloadFailed, Refused, StillRunning, Unreachable
-from .client_inputs import Source, is_address
+from .client_http import ClientError, DownloadFailed, Http, Refused, StillRunning, Unreachable
+from .client_inputs import JobUnusable, Source, is_address
 from .client_jobs import Job
 from .client_runpod import BASE_URL, RunpodClient
-from .client_terminal import ProgressLine
+from .client_terminal import ProgressLine, explaining
 
 DONE, FAILED, USAGE, UNREACHABLE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 AnyClient: TypeAlias = Client | RunpodClient
@@ -35,19 +37,19 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] = os.
     try:
         with _client(arguments, environment) as client:
             status: int = arguments.command(client, arguments)
-    except UsageError as error:
+    except (UsageError, JobUnusable) as error:
         return _complain(str(error), USAGE)
     except Unreachable as error:
-        return _complain(str(error), UNREACHABLE)
+        return _complain(_absence(error, arguments, _address(arguments, environment)), UNREACHABLE)
     except Refused as error:
-        return _complain(_refusal(error), REFUSED)
-    except (DownloadFailed, StillRunning) as error:
-        return _complain(str(error), FAILED)
+        return _complain(_refusal(error, arguments, _address(arguments, environment)), REFUSED)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:  # `… | head` has read enough
         sys.stderr.close()
         return DONE
+    except (DownloadFailed, StillRunning, OSError) as error:
+        return _complain(str(error), FAILED)
     return status
 
 
@@ -55,25 +57,41 @@ def _client(arguments: argparse.Namespace, environment: Mapping[str, str]) -> An
     limits = {"timeout_s": arguments.timeout, "retries": arguments.retries}
     if arguments.runpod:
         key = arguments.api_key or environment.get("RUNPOD_API_KEY")
-        return RunpodClient(arguments.runpod, key, base_url=arguments.url or BASE_URL, **limits)
-    url = arguments.url or environment.get("COMFYUI_WORKER_URL") or "http://localhost:8000"
+        return RunpodClient(arguments.runpod, key, base_url=_address(arguments, environment), **limits)
+    url = _address(arguments, environment)
     if urlsplit(url).scheme not in {"http", "https"}:
         raise UsageError(f"--url must begin with http:// or https://, not {url!r}.")
     return Client(url, arguments.api_key or environment.get("COMFYUI_WORKER_API_KEY"), **limits)
 
 
+def _address(arguments: argparse.Namespace, environment: Mapping[str, str]) -> str:
+    if arguments.runpod:
+        return arguments.url or BASE_URL
+    return arguments.url or environment.get("COMFYUI_WORKER_URL") or "http://localhost:8000"
+
+
 def _submit(client: AnyClient, arguments: argparse.Namespace) -> int:
-    workflow, fields = _read_job(arguments.workflow)
-    images = {**_given_images(fields.pop("images", None)), **dict(map(_image, arguments.image))}
-    overrides = {**(fields.pop("overrides", None) or {}), **dict(map(_override, arguments.set))}
-    options = {name: value for name in ("priority", "gpu", "webhook") if (value := getattr(arguments, name))}
-    key = {"idempotency_key": arguments.idempotency_key} if arguments.idempotency_key else {}
-    job = client.submit(workflow, images, overrides, **{**fields, **options, **key})
+    content = _read_job(arguments.workflow)
+    images, overrides = dict(map(_image, arguments.image)), dict(map(_override, arguments.set))
+    _make(arguments.out)
+    options = {name: getattr(arguments, name) or None for name in ("priority", "gpu", "webhook", "idempotency_key")}
+    job = client.submit_job(content, images, overrides, **options)
     if arguments.no_wait:
         print(job.job_id)
         return DONE
     print(f"job {job.job_id}", file=sys.stderr)
     return _follow(client, job.job_id, arguments)
+
+
+def _make(folder: Path | None) -> None:
+    """Now: a job is not to run for outputs that can go nowhere."""
+    if folder is None:
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise UsageError(f"--out {folder} cannot be written to: {error.strerror}.") from error
 
 
 def _watch(client: AnyClient, arguments: argparse.Namespace) -> int:
@@ -83,10 +101,13 @@ def _watch(client: AnyClient, arguments: argparse.Namespace) -> int:
 def _follow(client: AnyClient, job_id: str, arguments: argparse.Namespace) -> int:
     line = ProgressLine(sys.stderr)
     try:
-        job = client.wait(job_id, arguments.wait_timeout, line.show)
+        with explaining(line, lambda: client.why(job_id)):
+            job = client.wait(job_id, arguments.wait_timeout, line.show)
     except KeyboardInterrupt:
         line.done()
         return _interrupted(client, job_id, arguments)
+    except StillRunning as error:
+        raise StillRunning(" ".join(filter(None, (str(error), client.why(job_id))))) from None
     finally:
         line.done()
     if not job.succeeded:
@@ -97,7 +118,7 @@ def _follow(client: AnyClient, job_id: str, arguments: argparse.Namespace) -> in
 
 def _interrupted(client: AnyClient, job_id: str, arguments: argparse.Namespace) -> int:
     if arguments.cancel_on_interrupt:
-        print(f"job {job_id} is {client.cancel(job_id).status}", file=sys.stderr)
+        print(_cancelled(client, job_id), file=sys.stderr)
     else:
         hint = f"to come back: … watch {job_id}; to stop it: … cancel {job_id}"
         print(f"job {job_id} goes on; {hint}", file=sys.stderr)
@@ -124,9 +145,13 @@ def _status(client: AnyClient, arguments: argparse.Namespace) -> int:
 
 
 def _cancel(client: AnyClient, arguments: argparse.Namespace) -> int:
-    job = client.cancel(arguments.job_id)
-    print(f"job {arguments.job_id} is {job.status}")
+    print(_cancelled(client, arguments.job_id))
     return DONE
+
+
+def _cancelled(client: AnyClient, job_id: str) -> str:
+    status = client.cancel(job_id).status
+    return f"job {job_id} is {'being cancelled' if status == 'running' else status}"
 
 
 def _list(client: AnyClient, arguments: argparse.Namespace) -> int:
@@ -137,38 +162,21 @@ def _list(client: AnyClient, arguments: argparse.Namespace) -> int:
 
 
 def _validate(client: AnyClient, arguments: argparse.Namespace) -> int:
-    workflow, fields = _read_job(arguments.workflow)
-    images = {**_given_images(fields.get("images")), **dict(map(_image, arguments.image))}
-    overrides = {**(fields.get("overrides") or {}), **dict(map(_override, arguments.set))}
-    report = client.validate(workflow, images, overrides)
+    images, overrides = dict(map(_image, arguments.image)), dict(map(_override, arguments.set))
+    report = client.validate_job(_read_job(arguments.workflow), images, overrides)
     _print_json(report)
     return DONE if report.get("ok") else FAILED
 
 
-def _read_job(path: str) -> tuple[Any, dict[str, Any]]:
-    """The workflow, and the other fields of a file that holds a whole job `{"input": …}`."""
+def _read_job(path: str) -> Any:
+    """What a job file holds."""
     try:
         text = sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8-sig")
-        content = json.loads(text)
+        return json.loads(text)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from None
     except ValueError as error:
         raise UsageError(f"{path} is not JSON: {error}.") from None
-    given = content.get("input") if isinstance(content, dict) else None
-    if not isinstance(given, dict) or "workflow" not in given:
-        return content, {}
-    fields = dict(given)
-    return fields.pop("workflow"), fields
-
-
-def _given_images(images: Any) -> dict[str, Source]:
-    """Those of a job file: they are text already, base64 or an address."""
-    entries = images if isinstance(images, list) else []
-    try:
-        found = {str(entry["name"]): str(entry["image"]) for entry in entries}
-    except (TypeError, KeyError):
-        raise UsageError('images of the job file must be a list of {"name": …, "image": …}.') from None
-    return {name: text if is_address(text) else f"data:;base64,{text}" for name, text in found.items()}
 
 
 def _image(text: str) -> tuple[str, Source]:
@@ -194,14 +202,34 @@ def _override(text: str) -> tuple[str, Any]:
         return key, value
 
 
-def _refusal(error: Refused) -> str:
+def _absence(error: Unreachable, arguments: argparse.Namespace, address: str) -> str:
+    # What is fetched from elsewhere has its own address.
+    if "connection refused" in str(error) and urlsplit(address).netloc in str(error):
+        return f"{error} Say where the worker is with --url{'' if arguments.runpod else ' or COMFYUI_WORKER_URL'}."
+    return str(error)
+
+
+def _refusal(error: Refused, arguments: argparse.Namespace, address: str) -> str:
+    if error.status in {404, 405} and not (error.code or arguments.runpod) and _is_comfyui(address):
+        return f"{address} is ComfyUI itself: give --url or COMFYUI_WORKER_URL the address of the worker (port 8000)."
     lines = [str(error)]
+    if error.status == 401:
+        lines.append(f"  Give the key with --api-key or {'RUNPOD' if arguments.runpod else 'COMFYUI_WORKER'}_API_KEY.")
     for detail in error.details:
         text = str(detail.get("message") or "")
         near = detail.get("nearest")
         if text and text not in lines[0]:
             lines.append(f"  {text}" + (f" Nearest: {', '.join(map(str, near))}." if near else ""))
     return "\n".join(lines)
+
+
+def _is_comfyui(address: str) -> bool:
+    """Whether it answers what only ComfyUI is asked."""
+    with contextlib.closing(Http(address, timeout_s=5.0, retries=0)) as http:
+        try:
+            return "comfyui_version" in http.json("GET", "system_stats")["system"]
+        except (ClientError, TypeError, LookupError):
+            return False
 
 
 def _complain(text: str, status: int) -> int:
@@ -224,8 +252,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Client of the ComfyUI worker.",
         epilog=(__doc__ or "").partition("\n\n")[2],
     )
-    parser.add_argument("--url", help="address of the worker (COMFYUI_WORKER_URL, else http://localhost:8000)")
-    parser.add_argument("--api-key", help="better given as COMFYUI_WORKER_API_KEY (RUNPOD_API_KEY with --runpod)")
+    _connecting(parser, None)
     parser.add_argument("--runpod", metavar="ENDPOINT_ID", help="an endpoint on RunPod instead of a worker of your own")
     parser.add_argument("--timeout", type=float, default=30.0, metavar="S", help="seconds one answer may take")
     parser.add_argument("--retries", type=int, default=4, metavar="N", help="how often a request is repeated")
@@ -260,15 +287,23 @@ def _printed(content: Any) -> int:
 
 def _command(commands: Any, name: str, run: Any, text: str, *positional: str) -> argparse.ArgumentParser:
     command: argparse.ArgumentParser = commands.add_parser(name, help=text)
+    _connecting(command, argparse.SUPPRESS)  # what was said before the command stays when nothing is said behind it
     for argument in positional:
         command.add_argument(argument)
     command.set_defaults(command=run)
     return command
 
 
+def _connecting(parser: argparse.ArgumentParser, default: str | None) -> None:
+    address = "address of the worker (COMFYUI_WORKER_URL, else http://localhost:8000)"
+    parser.add_argument("--url", default=default, help=address)
+    key = "better given as COMFYUI_WORKER_API_KEY (RUNPOD_API_KEY with --runpod)"
+    parser.add_argument("--api-key", default=default, help=key)
+
+
 def _job_command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
     command = _command(commands, name, run, text)
-    command.add_argument("workflow", help='API format, or a job {"input": …}; - for standard input')
+    command.add_argument("workflow", help='API format, or a job {"workflow": …} or {"input": …}; - for standard input')
     command.add_argument(
         "--image", action="append", default=[], metavar="[NAME=]FILE", help="an input file, or its URL"
     )

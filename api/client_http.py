@@ -76,6 +76,7 @@ class Http:
     ) -> None:
         self.base_url = base_url.rstrip("/") + "/"
         self.retries = retries
+        self._key = api_key
         self._timeout = (10.0, timeout_s)
         self._sleep = sleep
         self._session = requests.Session()
@@ -85,6 +86,10 @@ class Http:
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
+
+    def apart(self, *, timeout_s: float) -> "Http":
+        """The same server over connections of its own, asked once: for another thread."""
+        return Http(self.base_url, self._key, timeout_s=timeout_s, retries=0)
 
     def url(self, path: str) -> str:
         """The address of a path below the base address; whole addresses stay as they are."""

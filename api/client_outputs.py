@@ -20,12 +20,13 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f/\\:*?\"<>|]+")
 def save(http: Http, job: Job, folder: Path) -> Iterator[Path]:
     """Write every output into `folder`, made if need be; the paths in the order of the result, as they are done.
 
-    Equal names get a number; files that are there already are replaced. Raises DownloadFailed, Refused, Unreachable.
+    Names that are taken, by files of other jobs too, get a number; what is there already with the same content is
+    written again. Raises DownloadFailed, Refused, Unreachable, OSError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     taken: set[str] = set()
     for entry in job.outputs():
-        path = folder / _free_name(str(entry.get("filename") or "output"), taken)
+        path = folder / _free_name(str(entry.get("filename") or "output"), taken, folder, entry.get("sha256"))
         _put(http, entry, path)
         yield path
 
@@ -114,13 +115,20 @@ def _verify(part: Path, name: str, sha256: str | None, size_bytes: int | None) -
             raise DownloadFailed(f"{name} is not what was announced: its sha256 differs.")
 
 
-def _free_name(filename: str, taken: set[str]) -> str:
+def _free_name(filename: str, taken: set[str], folder: Path, sha256: Any) -> str:
     """A name without folders that is not taken yet; it is the server's word, so it may not lead anywhere."""
     name = _UNSAFE.sub("_", filename.replace("\\", "/").rpartition("/")[2]).strip(". ") or "output"
     name, count = name[-200:], 1
     stem, suffix = Path(name).stem, Path(name).suffix
-    while name.casefold() in taken:
+    while name.casefold() in taken or _is_another(folder / name, sha256):
         count += 1
         name = f"{stem}-{count}{suffix}"
     taken.add(name.casefold())
     return name
+
+
+def _is_another(path: Path, sha256: Any) -> bool:
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() != str(sha256)

@@ -48,11 +48,38 @@ class RunpodClient(HttpClient):
     ) -> Job:
         """As Client.submit, with files inline. RunPod knows no key: what may have arrived is not sent again."""
         entries = client_inputs.image_entries(images or {}, None, 0)
-        content: dict[str, Any] = {"input": client_inputs.body(workflow, entries, overrides, {"gpu": gpu, **options})}
+        given = client_inputs.body(workflow, entries, overrides, {"gpu": gpu, **options})
+        return self._run(given, {}, priority, webhook, idempotency_key)
+
+    def submit_job(
+        self,
+        job: Any,
+        images: Mapping[str, Source] | None = None,
+        overrides: Mapping[str, Any] | None = None,
+        *,
+        idempotency_key: str | None = None,
+        **options: Any,
+    ) -> Job:
+        """As Client.submit_job; what stands beside `input` goes to RunPod as it is."""
+        entries = client_inputs.image_entries(images or {}, None, 0)
+        given, beside = client_inputs.completed(job, entries, overrides, options)
+        own = beside or given  # without anything beside it they stand in the input
+        return self._run(given, beside, own.pop("priority", None), own.pop("webhook", None), idempotency_key)
+
+    def _run(
+        self,
+        given: Mapping[str, Any],
+        beside: Mapping[str, Any],
+        priority: str | None,
+        webhook: str | None,
+        idempotency_key: str | None,
+    ) -> Job:
+        content: dict[str, Any] = {"input": given, **beside}
         if webhook:
             content["webhook"] = webhook
-        if priority == "low":
-            content["policy"] = {"lowPriority": True}
+        if priority:
+            policy = {**(beside.get("policy") or {}), "lowPriority": priority == "low"}
+            content |= {"policy": policy} if beside.get("policy") or priority == "low" else {}
         data = compact(content)
         if len(data) > _LIMIT_BYTES:
             text = f"The job has {len(data):,} bytes, RunPod takes {_LIMIT_BYTES:,}: give large images as URLs."
@@ -63,6 +90,10 @@ class RunpodClient(HttpClient):
     def status(self, job_id: str, *, outputs: str | None = None) -> Job:
         """The job as it is now; `outputs` is the worker's choice here."""
         return Job.read(self._http.json("GET", f"status/{job_id}"))
+
+    def why(self, job_id: str) -> str | None:
+        """Not to be had here."""
+        return None
 
     def watch(self, job_id: str, timeout_s: float | None = None) -> Iterator[Event]:
         """As Client.watch. /status is asked: the worker's progress is there, while /stream hands it to one reader."""
@@ -102,6 +133,15 @@ class RunpodClient(HttpClient):
     def validate(
         self,
         workflow: Mapping[str, Any],
+        images: Mapping[str, Source] | None = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """Not to be had here."""
+        return self.validate_job(workflow)
+
+    def validate_job(
+        self,
+        job: Any,
         images: Mapping[str, Source] | None = None,
         overrides: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:

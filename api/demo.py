@@ -13,49 +13,60 @@ from pathlib import Path
 from typing import Any
 
 from . import logs, wiring
+from .client_inputs import job_of
 from .comfyui.client import ComfyClient
-from .errors import ComfyError, ComfyNotStarted, InternalError, InvalidInput
+from .errors import ComfyError, ComfyNotStarted, ComfyUnreachable, InternalError, InvalidInput
 from .jobs.cancel import CancelToken
 from .jobs.events import JobEvent, NodeStarted, OutputProduced, ProgressMade, StageFinished
 from .settings import Settings, load_settings
 
 _HERE = Path(__file__).resolve().parent.parent
 TEST_INPUT = _HERE / "test_input.json"
+# Of what is no ComfyUI.
+_SHOWN_CHARS = 200
 
 
 def run(job_file: Path, out: Path) -> int:
-    """Run the job on the ComfyUI at COMFY_HOST, or on the stand-in when none answers. Returns the exit status."""
+    """Run the job on the ComfyUI at COMFY_HOST; where that is not set and none answers, on the stand-in.
+
+    Returns the exit status. Raises ComfyError when none answers at a COMFY_HOST that is set.
+    """
     job = read_job(job_file)
     settings = load_settings()
     logs.configure("warning", "console")
     with contextlib.ExitStack() as stack:
-        if _answers(settings):
-            _say(f"Using the ComfyUI at {settings.comfy_url}")
-        else:
+        try:
+            _say(f"Using the ComfyUI at {_answering(settings)}")
+        except ComfyError:
+            if settings.model_fields_set & {"comfy_host", "comfyui_host"}:
+                raise  # whoever names a ComfyUI wants that one
             url = stack.enter_context(_standin())
             _say(f"No ComfyUI answers at {settings.comfy_url}.")
             _say(f"Using the CPU STAND-IN at {url}: real pixels for plain image nodes, but no models and no GPU.")
             settings = settings.model_copy(update={"comfy_host": url})
         services = stack.enter_context(contextlib.closing(wiring.build(settings)))
+        wiring.watch_pool(services)
         _say(f"Running {job_file.name} through the handler")
         result = services.handler(job, _tell, cancelled_by_signals())
     if "error" in result:
         _say(f"The job failed: {result['error']}")
-        _say(json.dumps(result["details"], indent=2))
+        _say_details(result)
         return 1
     _write_outputs(result, out)
     return 0
 
 
 def read_job(path: Path) -> Any:
-    """The job in a file: `{"input": …}`, or a bare workflow. Raises InvalidInput when it cannot be read."""
+    """The job in a file: `{"input": …}`, `{"workflow": …}` or a bare workflow, as the first of them.
+
+    Raises InvalidInput when it cannot be read.
+    """
     try:
-        job = json.loads(path.read_text(encoding="utf-8-sig"))
+        return job_of(json.loads(path.read_text(encoding="utf-8-sig")))
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{path} is not JSON: {error}.") from error
-    return job if isinstance(job, dict) and "input" in job else {"input": {"workflow": job}}
 
 
 def cancelled_by_signals() -> CancelToken:
@@ -67,15 +78,21 @@ def cancelled_by_signals() -> CancelToken:
     return token
 
 
-def _answers(settings: Settings) -> bool:
-    client = ComfyClient(settings.comfy_url, connect_timeout_s=1, read_timeout_s=5)
-    try:
-        client.queue_remaining()
-    except ComfyError:
-        return False
-    finally:
-        client.close()
-    return True
+def _answering(settings: Settings) -> str:
+    """The first ComfyUI that answers. Raises ComfyUnreachable, what became of each in it."""
+    faults = []
+    for address in settings.comfy_addresses:
+        with contextlib.closing(ComfyClient(address.url, connect_timeout_s=1, read_timeout_s=5)) as client:
+            try:
+                client.queue_remaining()
+            except ComfyUnreachable as error:
+                faults.append(f"No ComfyUI answers at {address.url}. {error.message}")
+            except ComfyError as error:
+                told = error.message.partition("\n")[0][:_SHOWN_CHARS]
+                faults.append(f"What answers at {address.url} is no ComfyUI. {told}")
+            else:
+                return address.url
+    raise ComfyUnreachable("\n".join([*faults, "COMFY_HOST says where ComfyUI is."]))
 
 
 @contextlib.contextmanager
@@ -120,6 +137,16 @@ def _tell(event: JobEvent) -> None:
             _say(f"        {stage} took {seconds * 1000:.1f} ms")
         case _:
             pass
+
+
+def _say_details(result: dict[str, Any]) -> None:
+    """What they say beyond the error."""
+    more = [
+        {key: value for key, value in detail.items() if key != "message" or value not in result["error"]}
+        for detail in result["details"]
+    ]
+    if any(more):
+        _say(json.dumps([detail for detail in more if detail], indent=2, ensure_ascii=False))
 
 
 def _write_outputs(result: dict[str, Any], out: Path) -> None:

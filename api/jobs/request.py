@@ -186,7 +186,10 @@ def _explain_missing_workflow(raw: dict[Any, Any]) -> None:
     """Raise for the two mistakes that a bare "workflow is missing" would not explain."""
     if any(isinstance(node, dict) and "class_type" in node for node in raw.values()):
         raise invalid(
-            "workflow", "missing", 'input is the workflow itself: send it one level down, {"input": {"workflow": …}}.'
+            "workflow",
+            "missing",
+            'The workflow stands where the job is to be: send it one level down, as {"workflow": …} to /run, else as '
+            '{"input": {"workflow": …}}.',
         )
     if isinstance(raw.get("input"), dict):
         raise invalid("workflow", "missing", "input holds another input: leave one of the two levels out.")

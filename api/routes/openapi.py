@@ -10,6 +10,7 @@ from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from . import openapi_examples
 from .auth import OPEN_PATHS
 from .errors import ErrorBody, Problem
 from .late import LateRoutes
@@ -105,6 +106,7 @@ def _add_components(document: dict[str, Any]) -> None:
     problem = Problem.model_json_schema(ref_template=COMPONENTS)
     for name, schema in {**problem.pop("$defs", {}), Problem.__name__: problem}.items():
         schemas.setdefault(name, schema)
+    openapi_examples.complete(schemas)
     document["components"]["schemas"] = dict(sorted(schemas.items()))
 
 

@@ -1,6 +1,6 @@
 """Whether a job would run, told without running it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from fastapi import APIRouter
@@ -16,6 +16,7 @@ from .openapi import request_body
 
 # Given a job `{"input": {…}}`, the report as JSON.
 Validate = Callable[[object], dict[str, Any]]
+_NAMES_WORK = {"input", "workflow", "prompt", "workflow_name", "deployment"}
 _INSTANCE: dict[str, Any] = {"name": "comfyui", "could_run": True, "missing": [], "error": None}
 
 
@@ -78,13 +79,20 @@ def router(validate: Validate) -> APIRouter:
     @routes.post(
         "/validate",
         summary="Check a job without running it",
-        description="Takes the body of /run, looks at its workflow and at what each ComfyUI has (nodes, models), and "
-        "names what is missing with what is nearest to it. No GPU is touched and no input is fetched.",
+        description="Takes the body of /run, or a workflow by itself, looks at it and at what each ComfyUI has (nodes, "
+        "models), and names what is missing with what is nearest to it. No GPU is touched and no input is fetched.",
         responses={200: {"model": ValidationReport, "description": "The findings, also when it would not run"}},
         openapi_extra=request_body(submissions.RunRequest, submissions.RunPodRequest),
     )
     def check(body: JsonBody) -> Response:
-        submission = submissions.runpod(body) if dialect_of(body) == RUNPOD else submissions.native(body)
-        return answer(validate(submission.job))
+        return answer(validate(_job_of(body)))
 
     return routes
+
+
+def _job_of(body: dict[str, Any]) -> Mapping[str, Any]:
+    if not _NAMES_WORK & body.keys():
+        # A workflow by itself, whatever its format: what is wrong with it is the very question.
+        return {"input": {"workflow": body}}
+    submission = submissions.runpod(body) if dialect_of(body) == RUNPOD else submissions.native(body)
+    return submission.job

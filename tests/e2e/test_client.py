@@ -1,5 +1,6 @@
 """The client against a real worker: from submit to files, through a kill, in both dialects."""
 
+import base64
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,6 +75,25 @@ def test_the_same_key_is_the_same_job(client: Client):
     with pytest.raises(Refused) as caught:
         client.submit(sample_jobs.flat(0x321321), idempotency_key="once")
     assert (caught.value.status, caught.value.code) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+
+@pytest.mark.parametrize("labels", [{}, {"labels": {"shop": "north"}}])
+def test_what_stands_beside_input_counts(client: Client, labels: dict[str, object]):
+    content = sample_jobs.job(sample_jobs.inverted("in.png"), images={"in.png": sample_jobs.png()})
+    job = client.submit_job({**content, "policy": {"lowPriority": True, "executionTimeout": 60_000}, **labels})
+    assert client.wait(job.job_id, timeout_s=60).succeeded
+    (entry,) = (listed.raw for listed in client.list(limit=1))
+    assert (entry["job_id"], entry["priority"], entry["labels"]) == (job.job_id, "low", labels.get("labels", {}))
+
+
+def test_a_named_workflow_in_a_job_file(client: Client, tmp_path: Path):
+    image = base64.b64encode(sample_jobs.png()).decode()
+    content = {"input": {"workflow_name": "resize", "inputs": {"image": image, "width": 20}}}
+    assert client.validate_job(content)["ok"] is True
+    done = client.wait(client.submit_job(content).job_id, timeout_s=60)
+    assert done.succeeded, done.error
+    (path,) = client.download(done, tmp_path)
+    assert picture(path).width == 20
 
 
 def test_a_cancelled_job_is_called_so(client: Client):

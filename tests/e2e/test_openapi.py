@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from support.api_worker import ApiWorker
-from support.openapi_examples import undeclared_parameters, without_example
+from support.openapi_examples import undeclared_parameters, without_example, wrong_examples
 from support.standin_process import StandinProcess
 from support.waiting import wait_for
 
@@ -21,6 +21,7 @@ _LEFT_OUT = "^/events|^/api/comfy/stream/[^/]*$|^/queue/pause$|^/admin/instances
 def test_every_schema_has_an_example_and_every_parameter_is_declared(worker: ApiWorker) -> None:
     document = worker.get("/openapi.json").json()
     assert without_example(document) == []
+    assert wrong_examples(document) == []
     assert undeclared_parameters(document) == []
 
 

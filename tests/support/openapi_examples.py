@@ -4,12 +4,24 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from jsonschema import Draft202012Validator
+
 JSON_KINDS = ("application/json", "application/problem+json")
 
 
 def without_example(document: dict[str, Any]) -> list[str]:
     """Where a schema, parameter or JSON body has no example of its own or of the schema it points to."""
     return [*_schemas(document), *_operations(document)]
+
+
+def wrong_examples(document: dict[str, Any]) -> list[str]:
+    """The schemas with an example that is none, and why."""
+    found = []
+    for name, schema in document["components"]["schemas"].items():
+        check = Draft202012Validator({**schema, "components": document["components"]})
+        for example in (*([schema["example"]] if "example" in schema else []), *schema.get("examples", [])):
+            found += [f"{name}: {error.message}" for error in check.iter_errors(example)]
+    return found
 
 
 def undeclared_parameters(document: dict[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """The files an image is made of: they parse, the linters have nothing to say, and they name what exists."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from api.settings import Settings
+from api.settings import Settings, table
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKER = ROOT / "docker"
@@ -130,6 +131,16 @@ def test_the_compose_file_does_what_the_http_api_document_says() -> None:
     assert services["comfyui-worker-serverless"]["environment"]["SERVE_API_LOCALLY"] == "true"
     for service in services.values():
         assert service["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
+
+
+def test_the_compose_file_passes_on_what_is_set_outside() -> None:
+    """A name without a value means that of the shell or of .env beside the file; one of no setting is misspelled."""
+    known = {row[0] for row in table(Settings())} | set(re.findall(r"\bCOMFY_[A-Z]+", (ROOT / "start.sh").read_text()))
+    for service in load("compose.yaml")["services"].values():
+        passed = {name for name, value in service["environment"].items() if value is None}
+        assert passed >= {"API_KEY", "ADMIN_API_KEY", "WEBHOOK_SECRET", "JOB_TIMEOUT", "COMFY_ARGS"}
+        assert passed <= known
+        assert service["env_file"] == [{"path": ".env", "required": False}]
 
 
 def test_compose_files_use_the_images_that_are_here() -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fake_worker import FakeWorker, sse
+from support.fake_worker import Answer, FakeWorker, sse
 from support.waiting import wait_for
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -102,7 +103,7 @@ def test_a_job_file_and_standard_input_are_taken_too(worker: FakeWorker, home: P
     assert done.returncode == 0, done.stderr
     (asked,) = worker.asked("POST", "/run")
     assert asked.json["workflow"] == WORKFLOW
-    assert asked.json["images"] == [{"name": "b.png", "image": "data:;base64,eA=="}]
+    assert asked.json["images"] == [{"name": "b.png", "image": "eA=="}]
     assert asked.json["force"] is True
 
 
@@ -138,7 +139,8 @@ def test_an_absent_server_exits_with_3(home: Path):
     with FakeWorker() as worker:
         pass
     done = run(worker, home, "health")
-    assert (done.returncode, done.stderr) == (3, f"No answer from {worker.url}: connection refused.\n")
+    hint = "Say where the worker is with --url or COMFYUI_WORKER_URL."
+    assert (done.returncode, done.stderr) == (3, f"No answer from {worker.url}: connection refused. {hint}\n")
 
 
 def test_a_refusal_exits_with_4_and_its_findings(worker: FakeWorker, home: Path):
@@ -147,6 +149,62 @@ def test_a_refusal_exits_with_4_and_its_findings(worker: FakeWorker, home: Path)
     done = run(worker, home, "submit", "workflow.json")
     assert done.returncode == 4
     assert done.stderr == "The workflow is not valid.\n  No node class 'X'. Nearest: Y, Z.\n"
+
+
+def test_a_wrong_key_names_the_option(worker: FakeWorker, home: Path):
+    worker.answer("GET", "/health", 401, {"message": "A valid API key is needed."})
+    done = run(worker, home, "health")
+    assert done.returncode == 4
+    assert done.stderr == "A valid API key is needed.\n  Give the key with --api-key or COMFYUI_WORKER_API_KEY.\n"
+
+
+def test_comfyui_in_the_place_of_the_worker_is_called_so(worker: FakeWorker, home: Path):
+    worker.give("POST", "/run", Answer(405, b"405: Method Not Allowed"))
+    worker.answer("GET", "/system_stats", 200, {"system": {"comfyui_version": "0.3.64"}})
+    done = run(worker, home, "submit", "workflow.json")
+    assert (done.returncode, done.stderr.startswith(f"{worker.url} is ComfyUI itself")) == (4, True), done.stderr
+
+
+def test_something_else_in_its_place_is_not(worker: FakeWorker, home: Path):
+    worker.give("POST", "/run", Answer(405, b"405: Method Not Allowed"))
+    assert run(worker, home, "submit", "workflow.json").stderr == "Method Not Allowed (status 405).\n"
+
+
+def test_address_and_key_may_stand_behind_the_command(worker: FakeWorker, home: Path):
+    worker.answer("GET", "/health", 200, {"status": "healthy"})
+    away = ["--url", "http://127.0.0.1:9", "--api-key", "wrong"]
+    done = run(worker, home, *away, "health", "--url", worker.url, "--api-key", "k2")
+    assert done.returncode == 0, done.stderr
+    assert worker.asked("GET", "/health")[0].headers["authorization"] == "Bearer k2"
+
+
+def test_a_wait_that_is_given_up_ends_with_what_the_job_waits_for(worker: FakeWorker, home: Path):
+    over = threading.Event()
+    worker.give("GET", f"/events/{JOB}", sse(("snapshot", {"status": "pending"}), hold=over))
+    worker.answer("GET", f"/status/{JOB}", 200, {"job_id": JOB, "status": "pending"})
+    worker.answer("GET", f"/why/{JOB}", 200, {"job_id": JOB, "status": "pending", "why": "The queue is paused."})
+    try:
+        done = run(worker, home, "watch", JOB, "--wait-timeout", "0.3")
+    finally:
+        over.set()
+    told = ["waiting", "The job has not ended within 0.3 s; it goes on. The queue is paused."]
+    assert (done.returncode, done.stderr.splitlines()) == (1, told)
+
+
+def test_a_running_job_is_being_cancelled(worker: FakeWorker, home: Path):
+    worker.answer("POST", f"/jobs/{JOB}/cancel", 200, {"job_id": JOB, "status": "running"})
+    assert run(worker, home, "cancel", JOB).stdout == f"job {JOB} is being cancelled\n"
+
+
+def test_its_files_are_a_package_anywhere(worker: FakeWorker, home: Path):
+    (home / "mine").mkdir()
+    for file in (ROOT / "api").glob("client*.py"):
+        shutil.copy(file, home / "mine")
+    worker.answer("GET", "/health", 200, {"status": "healthy"})
+    here = {**environment(worker), "PYTHONPATH": str(home)}
+    alone = [sys.executable, "-m", "mine.client", "health"]
+    done = subprocess.run(alone, check=False, cwd=home, env=here, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, json.loads(done.stdout or "{}")) == (0, {"status": "healthy"}), done.stderr
 
 
 def test_cancel_list_stats_health_validate(worker: FakeWorker, home: Path):

@@ -32,6 +32,15 @@ def test_links_are_followed(worker: FakeWorker, client: Client, tmp_path: Path):
     assert worker.asked("GET", PATH)[0].headers["authorization"] == "Bearer secret-key"
 
 
+def test_another_jobs_files_stay(worker: FakeWorker, client: Client, tmp_path: Path):
+    worker.serve_file(PATH, CONTENT)
+    (tmp_path / "a.png").write_bytes(b"of an earlier job")
+    for _ in range(2):  # the second time nothing new is there
+        (path,) = client.download(linked(), tmp_path)
+        assert (path.name, path.read_bytes() == CONTENT) == ("a-2.png", True)
+    assert (tmp_path / "a.png").read_bytes() == b"of an earlier job"
+
+
 def test_what_breaks_off_goes_on_from_there(worker: FakeWorker, client: Client, tmp_path: Path):
     worker.serve_file(PATH, CONTENT)
     worker.give("GET", PATH, Answer(cut_at=400_000), Answer(cut_at=300_000))

@@ -127,6 +127,7 @@ def test_why_says_what_a_job_waits_for(live: LiveRig) -> None:
     [
         {"workflow": {"1": {"class_type": "X", "inputs": {}}}, "priority": "high", "images": []},
         {"input": {"workflow": {"1": {"class_type": "X", "inputs": {}}}}, "webhook": "https://a.example.com"},
+        {"1": {"class_type": "X", "inputs": {}}},
     ],
 )
 def test_a_check_sees_the_job_as_the_handler_would(live: LiveRig, body: dict[str, Any]) -> None:

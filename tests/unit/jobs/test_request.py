@@ -196,7 +196,7 @@ def test_a_job_that_is_no_object(job):
         ({"input": [1]}, "not a list"),
         ({"input": "{"}, "not valid JSON"),
         ({"input": "[1]"}, "not a list"),
-        ({"input": WORKFLOW}, "input is the workflow itself"),
+        ({"input": WORKFLOW}, "The workflow stands where the job is to be"),
         ({"input": {"input": {"workflow": WORKFLOW}}}, "another input"),
         ({"input": {}}, "workflow is missing: send the workflow in API format"),
         ({"input": {"workflow": None}}, "workflow is missing"),
