@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     serverless = commands.add_parser("serverless", help="take jobs from RunPod (what handler.py does by default)")
     serverless.set_defaults(command=lambda _: modes.take_jobs(load_settings()))
     run = commands.add_parser("run", help="run one job from a file and print its result as JSON")
-    run.add_argument("job", type=Path, help='file with {"input": {"workflow": …}} or a bare API-format workflow')
+    run.add_argument("job", type=Path, help="file with a job, as the body of /run or of RunPod, or with a workflow")
     run.set_defaults(command=_run)
     validate = commands.add_parser("validate", help="tell whether ComfyUI would run a workflow, without running it")
     validate.add_argument("job", type=Path, help="as for run")

@@ -18,6 +18,7 @@ from support.api_worker import TERMINAL, ApiWorker
 from support.standin_process import StandinProcess
 
 _SUBMITTERS = 4
+VICTIMS = ("worker", "comfyui", "both")
 
 
 @dataclass
@@ -33,7 +34,8 @@ Trouble = Callable[["Chaos"], str]
 
 def kills(chaos: "Chaos") -> str:
     """kill -9 the worker, ComfyUI or both; nothing answers for a moment, then they are started again."""
-    victims = chaos.random.choice(["worker", "comfyui", "both"])
+    # In no order, but none of them seldom.
+    victims = min(chaos.random.sample(VICTIMS, len(VICTIMS)), key=lambda each: chaos.tally.troubles[each])
     if victims != "comfyui":
         chaos.worker.kill()
     if victims != "worker":
