@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import JobNotFound, OutputUnavailable
+from ..errors import OutputNotFound, OutputUnavailable
 from ..ids import JobId
 from .job import Job
 from .spool import Spool, kept_path
@@ -56,11 +56,11 @@ class Results:
         return [output for output, _ in self._entries(job, result)] if result else []
 
     def output(self, job: Job, index: int) -> OutputRef:
-        """One of them. Raises JobNotFound when there is none of that number."""
+        """One of them. Raises OutputNotFound when there is none of that number."""
         for output in self.outputs(job):
             if output.index == index:
                 return output
-        raise JobNotFound(f"The job {job.id} has no output {index}.")
+        raise OutputNotFound(f"The job {job.id} has no output {index}.")
 
     def _kept(self, job: Job) -> dict[str, Any] | None:
         return self._spool.result(job.id, job.result_path) if job.result_path else None

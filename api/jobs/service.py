@@ -279,7 +279,7 @@ class JobService:
         return self._results.whole(job, link)
 
     def output(self, job_id: JobId, index: int) -> OutputRef:
-        """One output of the job. Raises JobNotFound when there is none of that number."""
+        """One output of the job. Raises JobNotFound, or OutputNotFound when there is none of that number."""
         return self._results.output(self.get(job_id), index)
 
     def outputs(self, job: Job) -> Sequence[OutputRef]:
