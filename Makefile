@@ -28,7 +28,7 @@ demo: $(STAMP) ## run test_input.json through the handler, on COMFY_HOST or on t
 	@$(BIN)/python -m api demo
 
 test: $(STAMP) ## run the tests
-	@$(PYTEST) -n 6 --dist loadfile
+	@$(PYTEST) -n 5 --dist loadfile
 	@if command -v npm >/dev/null; then $(MAKE) -s $(CLIENT_STAMP) && cd $(CLIENT) && npx vitest run; \
 	  else echo "No npm: the tests of the TypeScript client are left out"; fi
 
