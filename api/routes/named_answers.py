@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
-from ..errors import OutputUnavailable, PromptRejected, WorkerError, WorkflowUnusable
+from ..errors import ExecutionFailed, OutputUnavailable, PromptRejected, WorkerError, WorkflowUnusable
 from ..jobs.job import Job, Status
 from ..jobs.service import JobService
 from ..jobs.submission import in_words_of
@@ -21,6 +21,7 @@ from .links import Link
 from .sent_files import send_output
 
 JOB_HEADER = "X-Job-ID"
+_NO_FILE = FileNotFoundError.__name__
 _LISTS = {"images": "image", "videos": "video", "audio": "audio", "files": "file"}
 _TOLD = ("filename", "mime_type", "size_bytes", "sha256", "width", "height")
 _MEDIA = ("image/", "video/", "audio/")
@@ -192,5 +193,9 @@ def _seconds(job: Job) -> float | None:
 
 def _error(job: Job) -> WorkerError:
     error = error_of(job)
-    # The caller sent no workflow: what ComfyUI lacks is not for them to mend.
-    return WorkflowUnusable(error.message, error.details) if error.code == PromptRejected.code else error
+    # The caller sent no workflow: what ComfyUI lacks is not for them to mend. Of a folder without any model it says so
+    # only when the loader runs (0.3.64).
+    is_lacking = error.code == PromptRejected.code or (
+        error.code == ExecutionFailed.code and any(each.get("code") == _NO_FILE for each in error.details)
+    )
+    return WorkflowUnusable(error.message, error.details) if is_lacking else error

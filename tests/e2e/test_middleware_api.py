@@ -132,7 +132,7 @@ def test_metrics_and_what_was_learned_outlast_a_crash(tmp_path: Path, standin: S
         assert (body["all_time"]["completed"], body["performance"]["execute"]["count"]) == (3, 3)
         wait_for(lambda: worker.get("/readyz").ok, "ComfyUI")
         expected_s = worker.post("/validate", json={"workflow": sample_jobs.slow(0.3, 4)}).json()["expected_s"]
-        assert expected_s == pytest.approx(0.3, abs=0.2)
+        assert 0.28 < expected_s < 2.0  # a busy machine is slower, never quicker
 
 
 @pytest.mark.parametrize("in_file", [pytest.param(False, marks=pytest.mark.drill), True])

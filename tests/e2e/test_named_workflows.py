@@ -393,3 +393,14 @@ def test_the_built_in_ones_run_on_a_real_comfyui(tmp_path: Path) -> None:
             assert found.convert("RGB").getpixel(spot) == (0, 255, 0)
         entries = {entry["name"]: entry for entry in worker.get("/api/workflows").json()["workflows"]}
         assert entries["resize"]["available"] is True
+
+
+@pytest.mark.comfyui
+def test_a_model_that_comfyui_lacks_is_no_fault_of_the_caller(tmp_path: Path) -> None:
+    if "COMFYUI_TEST_URL" not in os.environ:
+        pytest.skip("COMFYUI_TEST_URL is not set")
+    with ApiWorker(tmp_path, os.environ["COMFYUI_TEST_URL"]) as worker:
+        files = {"image": ("a.png", picture(), "image/png")}
+        answer = worker.post("/api/upscale-image", files=files)
+    assert (answer.status_code, answer.json()["code"]) == (503, "WORKFLOW_UNUSABLE"), answer.text
+    assert "4x_NMKD-Siax_200k.pth" in answer.json()["message"]
