@@ -4,7 +4,7 @@ import asyncio
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from ..errors import (
@@ -40,8 +40,13 @@ _RETRY_AFTER_S = 5
 _PURGED_AT_ONCE = 500
 # Another process may end the job without telling this one.
 _LOOK_AGAIN_S = 1.0
+# Each time: thousands may wait for jobs of hours, and a tenth of the time waited is no loss.
+_MORE_PATIENT = 1.1
 _ANYWHERE = Places()
 STUCK = JobError("STUCK", "The job ran without a sign of life for longer than allowed.", retryable=True)
+
+
+IsGone = Callable[[], Awaitable[bool]]
 
 
 class JobService:
@@ -230,10 +235,6 @@ class JobService:
             self.announce_end(job)
         return len(expired)
 
-    def exists(self, job_id: JobId) -> bool:
-        """Whether there is a record of the job."""
-        return self._store.get(job_id) is not None
-
     def reset_stuck(self, max_silent_s: float) -> int:
         """Requeue, or fail, running jobs without a heartbeat for so long; how many those were."""
         jobs = self._store.release_stale(max_silent_s, STUCK)
@@ -290,22 +291,26 @@ class JobService:
         """Raises StoreUnavailable when no job could be kept."""
         self._store.ping()
 
-    async def wait(self, job_id: JobId, timeout_s: float, known: Job | None = None) -> Job:
+    async def wait(
+        self, job_id: JobId, timeout_s: float, known: Job | None = None, is_gone: IsGone | None = None
+    ) -> Job:
         """The job as soon as it has ended, or as it stands after `timeout_s`. Raises JobNotFound.
 
-        `known` is a job that was submitted here a moment ago, which need not be looked up.
+        `known` was submitted here a moment ago and need not be looked up. Once `is_gone` nobody waits.
         """
         until = time.monotonic() + timeout_s
         with self._hub.subscribe(job_id, only=Kind.FINISHED) as updates:
-            if known:
-                # It may have ended already, before there was a subscription.
-                newest = self._hub.newest(job_id)
-                job = (newest and newest.job) or known
-            else:
-                job = await asyncio.to_thread(self.get, job_id)
+            # It may have ended already, before there was a subscription.
+            newest = self._hub.newest(job_id) if known else None
+            ended = newest.job if newest else None
+            job = ended or known or await asyncio.to_thread(self.get, job_id)
+            pause_s = _LOOK_AGAIN_S
             while not job.is_terminal and (left := until - time.monotonic()) > 0:
-                update = await updates.next(min(left, _LOOK_AGAIN_S))
+                if is_gone and await is_gone():
+                    break
+                update = await updates.next(min(left, pause_s))
                 job = update.job if update and update.job else await asyncio.to_thread(self.get, job_id)
+                pause_s *= _MORE_PATIENT
             return job
 
     def _forget(self, job_ids: Sequence[JobId]) -> None:

@@ -125,7 +125,8 @@ class _Calls:
         if is_async:
             return named_answers.accepted(accepted.job, headers)
         known = None if accepted.replayed else accepted.job
-        job = await self._service.wait(accepted.job.id, min(wait_s or self._max_wait_s, self._max_wait_s), known)
+        wait_s = min(wait_s or self._max_wait_s, self._max_wait_s)
+        job = await self._service.wait(accepted.job.id, wait_s, known, request.is_disconnected)
         if not job.is_terminal:
             return named_answers.accepted(job, headers)
         if job.status is not Status.SUCCEEDED:

@@ -78,7 +78,8 @@ def _add_submits(routes: APIRouter, service: JobService) -> None:
         body.clear()
         headers = submissions.REPLAYED if accepted.replayed else None
         with _in_runpods_words():
-            job = await service.wait(accepted.job.id, wait / 1000, None if accepted.replayed else accepted.job)
+            known = None if accepted.replayed else accepted.job
+            job = await service.wait(accepted.job.id, wait / 1000, known, request.is_disconnected)
             return await run_in_threadpool(_described, service, job, None, headers)
 
 
@@ -93,9 +94,9 @@ def _add_looks(routes: APIRouter, service: JobService, links: OutputLinks) -> No
             return _described(service, service.get(job_id_of(job_id)), link)
 
     @routes.get("/status-sync/{job_id}", summary="Wait for a job and its result", responses=_STATUS)
-    async def status_sync(endpoint_id: str, job_id: str, wait: WaitMs = 90_000) -> Response:
+    async def status_sync(endpoint_id: str, job_id: str, request: Request, wait: WaitMs = 90_000) -> Response:
         with _in_runpods_words():
-            job = await service.wait(job_id_of(job_id), wait / 1000)
+            job = await service.wait(job_id_of(job_id), wait / 1000, is_gone=request.is_disconnected)
             return await run_in_threadpool(_described, service, job)
 
     @routes.get(

@@ -84,6 +84,14 @@ def test_runsync_answers_with_the_result(api: ApiRig) -> None:
     assert (failed.status_code, failed.json()["status"]) == (200, "FAILED")
 
 
+def test_nothing_waits_for_a_caller_who_has_left(api: ApiRig) -> None:
+    queued = sent(api, "wait")
+    for _ in range(3):
+        with pytest.raises(requests.ReadTimeout):
+            requests.get(f"{api.url}{EP}/status-sync/{queued}?wait=300000", timeout=0.3)
+    wait_for(lambda: api.jobs.hub.readers() == 0, "the waits to end")
+
+
 def test_runsync_answers_what_there_is_when_it_takes_longer(api: ApiRig) -> None:
     body = api.post(f"{EP}/runsync?wait=1000", json={"input": {"workflow": workflow("wait")}}).json()
     assert (body["status"], body["id"][:5]) == ("IN_PROGRESS", "sync-")
