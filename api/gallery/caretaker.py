@@ -208,15 +208,8 @@ class Caretaker:
             job_ids = self._gallery.sidecar(entry).job_ids
         except WorkerError:
             return  # deleted meanwhile
-        if not any(self._is_known(JobId(job_id)) for job_id in job_ids):
+        if not any(self._service.exists(JobId(job_id)) for job_id in job_ids):
             self._gallery.leave(entry, job_ids)
-
-    def _is_known(self, job_id: JobId) -> bool:
-        try:
-            self._service.get(job_id)
-        except JobNotFound:
-            return False
-        return True
 
     def _note(self) -> None:
         if self._noted is not None:

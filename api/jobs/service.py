@@ -43,10 +43,8 @@ _LOOK_AGAIN_S = 1.0
 # Each time: thousands may wait for jobs of hours, and a tenth of the time waited is no loss.
 _MORE_PATIENT = 1.1
 _ANYWHERE = Places()
+Asks = Callable[[], Awaitable[bool]]
 STUCK = JobError("STUCK", "The job ran without a sign of life for longer than allowed.", retryable=True)
-
-
-IsGone = Callable[[], Awaitable[bool]]
 
 
 class JobService:
@@ -235,6 +233,10 @@ class JobService:
             self.announce_end(job)
         return len(expired)
 
+    def exists(self, job_id: JobId) -> bool:
+        """Whether there is a record of the job."""
+        return self._store.get(job_id) is not None
+
     def reset_stuck(self, max_silent_s: float) -> int:
         """Requeue, or fail, running jobs without a heartbeat for so long; how many those were."""
         jobs = self._store.release_stale(max_silent_s, STUCK)
@@ -291,9 +293,7 @@ class JobService:
         """Raises StoreUnavailable when no job could be kept."""
         self._store.ping()
 
-    async def wait(
-        self, job_id: JobId, timeout_s: float, known: Job | None = None, is_gone: IsGone | None = None
-    ) -> Job:
+    async def wait(self, job_id: JobId, timeout_s: float, known: Job | None = None, is_gone: Asks | None = None) -> Job:
         """The job as soon as it has ended, or as it stands after `timeout_s`. Raises JobNotFound.
 
         `known` was submitted here a moment ago and need not be looked up. Once `is_gone` nobody waits.
@@ -302,8 +302,9 @@ class JobService:
         with self._hub.subscribe(job_id, only=Kind.FINISHED) as updates:
             # It may have ended already, before there was a subscription.
             newest = self._hub.newest(job_id) if known else None
-            ended = newest.job if newest else None
-            job = ended or known or await asyncio.to_thread(self.get, job_id)
+            job = (newest.job if newest else None) or known
+            if job is None:
+                job = await asyncio.to_thread(self.get, job_id)
             pause_s = _LOOK_AGAIN_S
             while not job.is_terminal and (left := until - time.monotonic()) > 0:
                 if is_gone and await is_gone():
