@@ -12,6 +12,8 @@ from .sidecar import FileFacts, Sidecar, Source
 
 # Of metadata: what says which named workflow made it.
 _WORKFLOW_NAME = "workflow_name"
+# Each list of items has it.
+_LONGEST_NAME = 200
 _UNNAMED = "picture"
 # Would turn what follows around, or show nothing, in a list of names.
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
@@ -47,7 +49,7 @@ class Given:
             ),
             prompt_id=self.prompt_id,
             job_ids=(self.job_id,) if self.job_id else (),
-            workflow_name=self.workflow_name or (named if isinstance(named, str) and named else None),
+            workflow_name=self.workflow_name or (named[:_LONGEST_NAME] if isinstance(named, str) and named else None),
             workflow=self.workflow,
             metadata=self.metadata,
             lasting=lasting,

@@ -7,6 +7,8 @@ from typing import Any
 
 _MOST_TEXT = 64_000
 _MOST_STRING = 8_000
+# A workflow names a few; one that is made to name thousands would fill every list it is in.
+_MOST_CHECKPOINTS = 32
 _SHOWN_PROMPT = 300
 _MOST_DEPTH = 60
 _CHECKPOINT_INPUT = re.compile(
@@ -64,7 +66,7 @@ def checkpoints(workflow: Mapping[str, Any] | None) -> tuple[str, ...]:
                 continue
             if is_named and isinstance(value, str) and _MODEL_FILE.fullmatch(value):
                 found[_clean(value)] = None
-    return tuple(found)
+    return tuple(found)[:_MOST_CHECKPOINTS]
 
 
 def prompt(workflow: Mapping[str, Any] | None) -> str | None:

@@ -162,3 +162,16 @@ def test_a_prompt_that_is_known_as_a_job_is_nothing_new(tmp_path: Path) -> None:
     sidecar = gallery.sidecar(stored.entry)
     assert (sidecar.prompt_id, sidecar.job_ids, sidecar.also) == ("one", ("one", "two"), ())
     gallery.close()
+
+
+def test_lists_stay_short_whatever_a_file_is_said_to_be_made_with(tmp_path: Path) -> None:
+    loaders = {
+        str(at): {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": f"{at}.safetensors"}}
+        for at in range(1000)
+    }
+    with closing(opened(tmp_path)) as gallery, gallery.begin() as incoming:
+        incoming.write(picture(3))
+        entry = gallery.ingest(incoming, Given(workflow=loaders, metadata={"workflow_name": "n" * 100_000})).entry
+        assert (len(entry.checkpoints), len(entry.workflow_name or "")) == (32, 200)
+        # All of it is still with the file.
+        assert len(gallery.sidecar(entry).workflow or {}) == 1000
