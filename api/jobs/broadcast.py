@@ -88,8 +88,10 @@ class Reader:
             await self._ready.wait()
 
     def _keep(self, item: str | Message) -> None:
-        self._kept.append(item)
-        self.is_overrun = len(self._kept) > _BACKLOG
+        self.is_overrun = len(self._kept) >= _BACKLOG
+        # One that is given up gets nothing more: it may never read again, nor leave.
+        if not self.is_overrun:
+            self._kept.append(item)
 
 
 class Broadcast:

@@ -23,6 +23,8 @@ _AUTH_S = 5.0
 _IDLE_S = 300.0
 _TICKET_LIFE_S = 60.0
 _MAX_TOPICS = 100
+# Of what is said back: longer is no id of a job.
+_LONGEST_ID = 100
 _NORMAL, _POLICY, _OVERLOADED = 1000, 1008, 1013
 _ALL = (None, "", "*", "all")
 _STREAM = (
@@ -123,7 +125,7 @@ class _Conversation:
 
     async def _read(self) -> tuple[int, str]:
         """Until there is a reason to hang up; the close to end with."""
-        while True:
+        while not self._reader.is_overrun:
             try:
                 message = await asyncio.wait_for(next_message(self._socket), self._patience_s())
             except TimeoutError:
@@ -142,6 +144,7 @@ class _Conversation:
                 await self._obey(message)
             except WorkerError as error:
                 self._refuse(error, message.get("workflowId"))
+        return _OVERLOADED, "Too slow; come back."
 
     def _patience_s(self) -> float:
         return self._idle_s if self._is_proven else _AUTH_S
@@ -179,7 +182,8 @@ class _Conversation:
         self._say("unsubscribed", workflowId=job_id)
 
     def _refuse(self, error: WorkerError, workflow_id: object) -> None:
-        self._say("error", workflowId=workflow_id, error=error.message, code=error.code)
+        is_one = isinstance(workflow_id, str) and len(workflow_id) <= _LONGEST_ID
+        self._say("error", workflowId=workflow_id if is_one else None, error=error.message, code=error.code)
 
     def _say(self, kind: str, **told: Any) -> None:
         self._reader.answer(json.dumps({"type": kind, **told, "timestamp": ms(time.time())}))

@@ -193,6 +193,13 @@ def test_messages_without_sense_are_answered_and_the_stream_goes_on(rig: Managem
         assert event(stream) == {"type": "pong"}
 
 
+def test_what_is_said_back_is_short(rig: ManagementRig) -> None:
+    with open_stream(rig) as stream:
+        say(stream, "subscribe", workflowId="x" * 900_000)
+        told = event(stream)
+    assert (told["type"], told["workflowId"]) == ("error", None)
+
+
 def test_a_stream_that_asks_for_nothing_is_closed(tmp_path: Path) -> None:
     with management_rig(tmp_path, idle_s=0.2) as rig:
         rig.hold()
