@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -79,10 +80,10 @@ def prompt(workflow: Mapping[str, Any] | None) -> str | None:
 
 
 def _positive(workflow: Mapping[str, Any]) -> str:
-    waiting = [inputs["positive"] for node in _nodes(workflow) if "positive" in (inputs := dict(_inputs(node)))]
+    waiting = deque(inputs["positive"] for node in _nodes(workflow) if "positive" in (inputs := dict(_inputs(node))))
     seen: set[str] = set()
     while waiting:
-        link = waiting.pop(0)
+        link = waiting.popleft()
         if isinstance(link, str):
             return link
         if not isinstance(link, list) or not link or not isinstance(link[0], str) or link[0] in seen:

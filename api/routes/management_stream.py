@@ -135,6 +135,8 @@ class _Conversation:
                     return _NORMAL, "Nothing was asked for."
                 continue
             except (ValueError, RecursionError):
+                if not self._is_proven:
+                    return _POLICY, "A valid API key is needed."
                 error = InvalidInput('Messages are JSON objects like {"type": "subscribe", "workflowId": …}.')
                 self._refuse(error, None)
                 continue

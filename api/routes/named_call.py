@@ -24,6 +24,7 @@ from .body import optional_json_body
 
 # What seed clients call the picture, whatever the workflow calls it.
 _PICTURE = "imageFile"
+_MOST_INPUTS = 100
 _FILE = "File"
 _MAX_FIELDS = 200
 _MAX_FIELD_BYTES = 1_000_000
@@ -171,6 +172,9 @@ def _own_name(key: str, manifest: Manifest) -> str:
 
 
 def _check_once(names: list[str]) -> None:
+    # Each that is unknown is told with what is nearest to it, which takes its time.
+    if len(names) > _MOST_INPUTS:
+        raise InvalidInput(f"The call has {len(names)} inputs; no workflow takes more than {_MOST_INPUTS}.")
     for name in names:
         if names.count(name) > 1:
             raise invalid(name, "duplicate_key", f"{name} is given twice.")

@@ -156,7 +156,7 @@ def _destination(body: Mapping[str, Any]) -> tuple[Place, str | None]:
     to, before = body.get("to"), body.get("before")
     if isinstance(before, str) and before and to is None:
         return Place.FIRST, before
-    if before is None and to in {place.value for place in Place}:
+    if before is None and isinstance(to, str) and to in {place.value for place in Place}:
         return Place(to), None
     message = 'The body must be {"to": "first"}, {"to": "last"} or {"before": "JOB_ID"}.'
     raise InvalidInput(message, [Detail(field="to", code="invalid_value", message=message)])

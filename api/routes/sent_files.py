@@ -20,7 +20,7 @@ _CHUNK_BYTES = 256 * 1024
 _RANGE = re.compile(r"\s*bytes\s*=\s*(\d{0,19})\s*-\s*(\d{0,19})\s*", re.IGNORECASE)
 _SHOWN = ("image/", "video/", "audio/")
 # Pictures by name, and documents that run scripts all the same.
-_SCRIPTED = re.compile(r"image/svg|html|xml|javascript")
+_SCRIPTED = re.compile(r"image/svg|html|xml|javascript", re.IGNORECASE)
 # It is its caller's own.
 _LASTING = "private, max-age=31536000, immutable"
 _CHANGING = "private, no-cache"

@@ -240,6 +240,14 @@ def test_sizes_and_pixels_are_limited(bench: Bench) -> None:
     assert fields_of(bench.call("resize", picture(2000, 2000)), 413) == {"imageFile": "too_many_pixels"}
 
 
+def test_a_call_of_thousands_of_inputs_is_refused_at_once(bench: Bench) -> None:
+    answer = bench.worker.session.post(
+        f"{bench.worker.url}/api/watermark", json={str(at): at for at in range(20_000)}, timeout=5
+    )
+    assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_INPUT")
+    assert len(answer.content) < 1000
+
+
 def test_a_form_that_is_none_is_refused(bench: Bench) -> None:
     for kind in ("multipart/form-data", "multipart/form-data; boundary=x"):
         answer = bench.worker.post("/api/resize", data=b"no form", headers={"Content-Type": kind})

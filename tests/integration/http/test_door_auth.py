@@ -166,3 +166,8 @@ def test_pages_of_other_sites_open_no_web_socket_where_no_key_is_needed(open_doo
 def test_own_pages_may(open_door: HttpServer) -> None:
     answer = requests.post(f"{open_door.url}/echo", json={}, headers={"Origin": open_door.url}, timeout=5)
     assert answer.status_code == 200
+
+
+def test_a_link_that_never_ends_is_no_link(door: HttpServer) -> None:
+    answer = requests.get(f"{door.url}/jobs/1?token={'9' * 5000}.a", timeout=5)
+    assert answer.status_code == 401

@@ -187,3 +187,8 @@ def test_changes_are_the_operators(tmp_path: Path) -> None:
             requests.post(live.url + path, json={"to": "first"}, headers=headers, timeout=15) for path in changes
         ]
         assert [answer.status_code for answer in answers] == [200, 200, 200, 409, 404]
+
+
+@pytest.mark.parametrize("to", [[1], {}, 7, None])
+def test_a_place_that_is_none_is_refused(live: LiveRig, to: Any) -> None:
+    assert live.post(f"/queue/move/{NOBODY}", json={"to": to}).status_code == 400
