@@ -143,7 +143,7 @@ def _sdk_api() -> Iterator[str]:
 def _answers(url: str) -> bool:
     try:
         return requests.get(f"{url}/docs", timeout=1).ok
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.Timeout):
         return False
 
 

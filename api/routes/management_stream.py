@@ -25,7 +25,9 @@ _TICKET_LIFE_S = 60.0
 _MAX_TOPICS = 100
 # Of what is said back: longer is no id of a job.
 _LONGEST_ID = 100
-_NORMAL, _POLICY, _OVERLOADED = 1000, 1008, 1013
+_NORMAL = 1000
+_NO_KEY = (1008, "A valid API key is needed.")
+_TOO_SLOW = (1013, "Too slow; come back.")
 _ALL = (None, "", "*", "all")
 _STREAM = (
     f"Opens `{PATH}`, a WebSocket, without a key: browsers cannot send one. Elsewhere the key goes into a header, or "
@@ -121,7 +123,7 @@ class _Conversation:
         """Until the reader is hopelessly behind; the close to end with."""
         while not self._reader.is_overrun:
             await self._socket.send_text(await self._reader.next())
-        return _OVERLOADED, "Too slow; come back."
+        return _TOO_SLOW
 
     async def _read(self) -> tuple[int, str]:
         """Until there is a reason to hang up; the close to end with."""
@@ -130,23 +132,23 @@ class _Conversation:
                 message = await asyncio.wait_for(next_message(self._socket), self._patience_s())
             except TimeoutError:
                 if not self._is_proven:
-                    return _POLICY, "A valid API key is needed."
+                    return _NO_KEY
                 if not self._reader.topics:
                     return _NORMAL, "Nothing was asked for."
                 continue
             except (ValueError, RecursionError):
                 if not self._is_proven:
-                    return _POLICY, "A valid API key is needed."
+                    return _NO_KEY
                 error = InvalidInput('Messages are JSON objects like {"type": "subscribe", "workflowId": …}.')
                 self._refuse(error, None)
                 continue
             if not self._is_proven and not self._prove(message):
-                return _POLICY, "A valid API key is needed."
+                return _NO_KEY
             try:
                 await self._obey(message)
             except WorkerError as error:
                 self._refuse(error, message.get("workflowId"))
-        return _OVERLOADED, "Too slow; come back."
+        return _TOO_SLOW
 
     def _patience_s(self) -> float:
         return self._idle_s if self._is_proven else _AUTH_S

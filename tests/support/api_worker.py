@@ -88,5 +88,5 @@ class ApiWorker:
         assert self.process.is_running, f"the worker has ended:\n{self.process.log}"
         try:
             return requests.get(f"{self.url}/livez", timeout=1).ok
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.Timeout):
             return False
