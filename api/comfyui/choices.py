@@ -1,12 +1,15 @@
 """The values an input accepts, and those nearest to one it does not."""
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..likeness import MOST_SUGGESTED, alike
+
 _NEAREST = 3
 _CUTOFF = 0.6
+# No file or class has a longer name.
+_LONGEST = 500
 _RANDOM_FOLDER = re.compile(r"(?:^|[^0-9a-f])[0-9a-f]{32}(?:/|$)")
 
 
@@ -50,16 +53,31 @@ def nearest(value: object, choices: list[str]) -> list[str]:
 
     Folders with a random name, and what lies in them, are somebody's own: never suggested.
     """
-    wanted = _folded(str(value))
+    if isinstance(value, list | dict) or len(text := str(value)) > _LONGEST:
+        return []
+    wanted = _folded(text)
     by_folded: dict[str, str] = {}
     for choice in filter(_is_nobodys, choices):
         by_folded.setdefault(_folded(choice), choice)
         by_folded.setdefault(_folded(choice).rpartition("/")[2], choice)
     bare = wanted.rpartition("/")[2]
-    found = difflib.get_close_matches(wanted, by_folded, n=_NEAREST * 2, cutoff=_CUTOFF)
-    found += difflib.get_close_matches(bare, by_folded, n=_NEAREST, cutoff=_CUTOFF)
+    found = alike(wanted, by_folded, _NEAREST * 2, _CUTOFF)
+    if bare != wanted:
+        found += alike(bare, by_folded, _NEAREST, _CUTOFF)
     found += [name for name in by_folded if len(bare) > 2 and bare in name]
     return list(dict.fromkeys(by_folded[name] for name in found))[:_NEAREST]
+
+
+class Suggestions:
+    """`nearest` for the first unknown names of one workflow. Of more than these nothing is found: it takes its time."""
+
+    def __init__(self) -> None:
+        self._left = MOST_SUGGESTED
+
+    def __call__(self, value: object, choices: list[str]) -> list[str]:
+        """The choices that resemble the value, or none."""
+        self._left -= 1
+        return nearest(value, choices) if self._left >= 0 else []
 
 
 def _is_nobodys(choice: str) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ..errors import ComfyError, Detail
-from .choices import choices_of, nearest
+from .choices import Suggestions, choices_of
 from .wording import presentable, presentable_value
 
 # Node definitions of one class, or of all when given None.
@@ -23,9 +23,10 @@ class Finding(NamedTuple):
 
 
 class Nodes:
-    """What is known about the workflow's nodes and their classes."""
+    """What is known about the workflow's nodes and their classes; `nearest` suggests names."""
 
-    def __init__(self, workflow: Mapping[str, Any], lookup: Lookup) -> None:
+    def __init__(self, workflow: Mapping[str, Any], lookup: Lookup, nearest: Suggestions) -> None:
+        self.nearest = nearest
         self._workflow = workflow
         self._lookup = lookup
 
@@ -130,7 +131,7 @@ def _not_in_list(error: NodeError, nodes: Nodes) -> Finding:
         reason = "there is none to choose from on this ComfyUI (no such model file installed?)"
     else:
         reason = "not one of the values it accepts"
-    near = nearest(error.extra.get("received_value"), choices or [])
+    near = nodes.nearest(error.extra.get("received_value"), choices or [])
     return Finding(f"{error.input_name!r} is {error.received}, {reason}.", nearest=tuple(near))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import Detail, PromptRejected
 from ..ordering import natural_key
-from .choices import nearest
+from .choices import Suggestions
 from .findings import Lookup, NodeError, Nodes, as_mapping
 from .wording import presentable
 
@@ -25,12 +25,18 @@ class Rejection:
     details: tuple[Detail, ...]
 
     @classmethod
-    def read(cls, content: Mapping[str, Any], workflow: Mapping[str, Any], lookup: Lookup) -> "Rejection | None":
+    def read(
+        cls,
+        content: Mapping[str, Any],
+        workflow: Mapping[str, Any],
+        lookup: Lookup,
+        nearest: Suggestions | None = None,
+    ) -> "Rejection | None":
         """From the body of a 400 of `POST /prompt`, or of a 200 with node_errors; None when it holds neither.
 
         `lookup` gives node definitions (ComfyClient.object_info); it is asked only when names are to be suggested.
         """
-        nodes = Nodes(workflow, lookup)
+        nodes = Nodes(workflow, lookup, nearest or Suggestions())
         details = tuple(_of_nodes(as_mapping(content.get("node_errors")), nodes))
         error = content.get("error")
         if not details and isinstance(error, dict):
@@ -90,6 +96,6 @@ def _of_class(error: Mapping[str, Any], nodes: Nodes) -> Detail:
     detail["message"] = (
         f"This ComfyUI has no node class {class_type!r}: the custom node that brings it is not installed."
     )
-    if near := nearest(class_type, nodes.classes()):
+    if near := nodes.nearest(class_type, nodes.classes()):
         detail["nearest"] = near
     return detail

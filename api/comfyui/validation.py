@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any
 
 from ..errors import Detail
+from .choices import Suggestions
 from .declared import DeclaredInput, DeclaredNode, types_match
 from .rejection import Rejection
 
@@ -18,7 +19,7 @@ _COERCIONS: Mapping[str, Callable[[Any], Any]] = {"INT": int, "FLOAT": float}
 # From here on the values of V3 combos are checked too (seen in 0.38.1, not in 0.3.64).
 _CHECKS_V3_COMBOS = (0, 4)
 _IN_INPUT = " [input]"
-# Nodes that findings are told of: looking for nearest names takes milliseconds each.
+# Nodes that findings are told of.
 _MAX_NODES_TOLD = 50
 _V3_DOUBT = "{} This ComfyUI takes it all the same; the node may fail on it."
 
@@ -50,6 +51,7 @@ class _Inspection:
         self._info = info
         self._uploads = uploads
         self._strict_combos = strict_combos
+        self._nearest = Suggestions()
         self._nodes = {
             node_id: DeclaredNode.read(node["class_type"], info[node["class_type"]])
             for node_id, node in workflow.items()
@@ -65,9 +67,9 @@ class _Inspection:
         good = tuple(node_id for node_id in outputs if not self._is_bad(node_id))
         for node_id in unknown:  # what they were made from may be wrong as well
             self._is_bad(node_id)
+        refused = [detail for node_id in unknown[:_MAX_NODES_TOLD] for detail in self._unknown_class(node_id)]
         found = self._worded(self._errors)
         doubts = self._worded(self._doubts, _V3_DOUBT)
-        refused = [detail for node_id in unknown[:_MAX_NODES_TOLD] for detail in self._unknown_class(node_id)]
         if refused or (outputs and not good):
             return Verdict((*refused, *found), (), doubts, ())
         if not outputs:
@@ -177,7 +179,7 @@ class _Inspection:
         return details
 
     def _read(self, content: Mapping[str, Any]) -> tuple[Detail, ...]:
-        rejection = Rejection.read(content, self._workflow, self._lookup)
+        rejection = Rejection.read(content, self._workflow, self._lookup, self._nearest)
         return rejection.details if rejection else ()
 
     def _lookup(self, class_type: str | None) -> Mapping[str, Any]:

@@ -16,6 +16,7 @@ from ..jobs.job import Job, Status
 from ..jobs.service import JobService
 from ..jobs.store import Cursor, JobFilter
 from ..logs import get_logger
+from .carried import MOST_TEXT
 from .gallery import Gallery
 from .given import Given
 from .made import made
@@ -165,7 +166,7 @@ class Caretaker:
             workflow = self._service.request(job.id).get("workflow")
         except JobNotFound:
             return None
-        return workflow if isinstance(workflow, dict) else None
+        return workflow if isinstance(workflow, dict) and len(json.dumps(workflow)) <= MOST_TEXT else None
 
     def _catch_up(self) -> None:
         """Jobs that ended after the last ones that were taken: the process was killed, or the gallery was off."""

@@ -11,7 +11,7 @@ from ..pictures import PILLOW_ERRORS, open_picture
 
 _NAMES = ("prompt", "workflow")
 # As much as a form may send along; what is deeper, or no JSON, could be kept but not be told in an answer.
-_MOST_TEXT = 10_000_000
+MOST_TEXT = 2_000_000
 _MOST_DEPTH = 100
 
 
@@ -29,7 +29,7 @@ def carried(path: Path, media_type: str) -> Mapping[str, Any] | None:
 
 
 def _parsed(text: str) -> dict[str, Any] | None:
-    if len(text) > _MOST_TEXT:
+    if len(text) > MOST_TEXT:
         return None
     try:
         # ComfyUI writes NaN where a node says that it always changes; JSON knows none.

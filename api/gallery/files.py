@@ -69,8 +69,9 @@ class GalleryFolder:
         self._drafts = self.own / "drafts"
         self._locks = self.own / "locks"
         try:
-            for folder in (self._drafts, self._locks):
-                folder.mkdir(parents=True, exist_ok=True)
+            # Folders that are there keep their mode: whoever opened them to others meant to.
+            for folder in (self.root, self.own, self._drafts, self._locks):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise InvalidSettings(
                 f"The gallery's folder {root} cannot be used ({error.strerror}): set ROOT_DIR or COMFY_IMAGE_DIR to "
@@ -87,7 +88,7 @@ class GalleryFolder:
         """A draft that bytes are written to; what is not stored goes when the block is left. Raises DiskFull."""
         path = self._draft_path()
         with translated_disk_errors(path), _lock(self._locks / "drafts", fcntl.LOCK_SH):
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             # Held as long as the file is open: tells `sweep` that somebody still works on it.
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         return Incoming(path, descriptor, max_bytes, check_room, is_draft=True)
@@ -132,7 +133,7 @@ class GalleryFolder:
 
     def write(self, place: Place, sidecar: Sidecar, *, durable: bool = True) -> None:
         """Write the sidecar anew, whole or not at all. Within the content's lock. Raises DiskFull, OSError."""
-        content = json.dumps(sidecar.as_json(), indent=1).encode()
+        content = json.dumps(sidecar.as_json()).encode()
         with translated_disk_errors(place.sidecar), self.incoming(len(content), lambda _bytes: None) as draft:
             draft.write(content)
             if durable:
@@ -187,7 +188,7 @@ class GalleryFolder:
     def _beginning(self, place: Place, sidecar: Sidecar, *, durable: bool) -> Iterator[None]:
         """The sidecar comes first, and goes again when the block brings no file."""
         with translated_disk_errors(place.path):
-            place.path.parent.mkdir(parents=True, exist_ok=True)
+            place.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             try:
                 self.write(place, sidecar, durable=durable)
                 yield
@@ -215,7 +216,7 @@ def _sync_folders(*folders: Path) -> None:
 
 @contextlib.contextmanager
 def _lock(path: Path, kind: int) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, kind)
         yield

@@ -22,7 +22,7 @@ log = get_logger()
 
 _ROWS_AT_ONCE = 200
 # A sidecar that is larger takes in no more workflows and metadata of others who send the same file.
-_FULL_BYTES = 16_000_000
+_FULL_BYTES = 2_000_000
 # Looks into the words, whatever they are.
 _ANY = Wanted(query='"a"')
 

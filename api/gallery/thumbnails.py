@@ -25,7 +25,7 @@ class Thumbnails:
         made = thumbnail(picture, int(path.stem.rpartition("-")[2]))
         if made is None:
             return None
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._folder.incoming(len(made), lambda _bytes: None) as draft:
             draft.write(made)
             draft.path.replace(path)

@@ -4,6 +4,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 _MOST_TEXT = 64_000
@@ -30,7 +31,7 @@ def searchable(workflow: Mapping[str, Any] | None, *others: Any) -> str:
     """All texts of the workflow's inputs, and of the others, which may be anything JSON can hold."""
     pieces: list[str] = []
     left = _MOST_TEXT
-    for text in (*_workflow_texts(workflow or {}), *(each for other in others for each in _texts(other))):
+    for text in chain(_workflow_texts(workflow or {}), *map(_texts, others)):
         piece = text[:_MOST_STRING]
         left -= len(piece)
         if left < 0:

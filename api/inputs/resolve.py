@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 from ..errors import InputUnavailable, InputUrlRefused, InvalidInput, InvalidInputFile
@@ -31,11 +31,12 @@ OpenS3 = Callable[[str, str], Iterator[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
-    """What holds for all sources of one job."""
+    """What holds for all sources of one job. `types` are those of contents that passed, by how they were checked."""
 
     cancel: CancelToken
     held: Mapping[str, Path]
     deadline: Deadline
+    types: dict[tuple[object, ...], str]
 
 
 class InputResolver:
@@ -60,7 +61,7 @@ class InputResolver:
         by_hash: dict[str, Path] = {}
         refused: list[InvalidInput] = []
         left = self._policy.max_total_bytes
-        origin = _Origin(cancel, held, Deadline(self._policy.total_timeout_s))
+        origin = _Origin(cancel, held, Deadline(self._policy.total_timeout_s), {})
         for index, spec in enumerate(specs):
             cancel.raise_if_set()
             try:
@@ -82,7 +83,7 @@ class InputResolver:
         """
         if url_scheme(spec.source) is not None:
             return False
-        origin = _Origin(CancelToken(), NOTHING, Deadline(self._policy.total_timeout_s))
+        origin = _Origin(CancelToken(), NOTHING, Deadline(self._policy.total_timeout_s), {})
         self._resolve_one(spec, path, self._policy.max_total_bytes, origin)
         return True
 
@@ -115,8 +116,10 @@ class InputResolver:
             spool, declared = _copied(origin.held[spec.source], path, limit), ""
         else:
             spool, declared = self._written(spec.source, path, limit, origin)
-        mime_type = self._checked_type(spec, path, declared, origin.cancel)
-        return InputFile(spec.name, path, mime_type, spool.size_bytes, spool.sha256)
+        alike = (spool.sha256, PurePosixPath(spec.name).suffix.lower(), declared, spec.formats)
+        if alike not in origin.types:
+            origin.types[alike] = self._checked_type(spec, path, declared, origin.cancel)
+        return InputFile(spec.name, path, origin.types[alike], spool.size_bytes, spool.sha256)
 
     def _written(self, source: str, path: Path, limit: SizeLimit, origin: "_Origin") -> tuple[Spool, str]:
         scheme = url_scheme(source)

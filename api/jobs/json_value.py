@@ -7,7 +7,8 @@ from .quoting import cut, kind_of
 
 # ComfyUI's own JSON parser gives up at about 1,000 levels; nothing real goes beyond a dozen.
 _MAX_DEPTH = 64
-_MAX_VALUES = 250_000
+# A workflow of 1,000 nodes has some 20,000.
+MAX_VALUES = 250_000
 _MAX_FLAWS = 50
 NOT_TEXT = "holds half of a surrogate pair, which is not text: encode it as UTF-8"
 # Python refuses to print integers over 4,300 digits; seeds end at 64 bits.
@@ -25,7 +26,7 @@ class Flaw(NamedTuple):
 class PlainCopier:
     """Copies values and collects their flaws. One per document: the limit on values counts over all copies."""
 
-    def __init__(self, max_values: int = _MAX_VALUES) -> None:
+    def __init__(self, max_values: int = MAX_VALUES) -> None:
         self.flaws: list[Flaw] = []
         self._values_left = max_values
         self._path: list[str] = []

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from ..errors import Detail, InvalidInput
 from ..ids import JobId
+from .json_value import MAX_VALUES
 from .misspelled import misspelled
 from .quoting import kind_of, listed
 from .request_fields import EnvelopeFields, ImageFields, InputFields, S3Fields
@@ -171,6 +172,8 @@ def _input_of(job: dict[Any, Any], limits: Limits) -> dict[Any, Any]:
 def _from_json(text: str, limits: Limits) -> Any:
     if len(text) > limits.max_input_bytes * _TEXT_PER_BYTE:
         raise too_large("input", f"input is larger than the {limits.max_input_bytes:,} bytes this worker takes.")
+    if sum(map(text.count, ",{[")) > MAX_VALUES:
+        raise too_large("input", f"input holds more than {MAX_VALUES:,} values (each , {{ and [ counts).")
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:

@@ -60,16 +60,19 @@ def checked_ttl_s(ttl_s: float | None) -> float | None:
 
 def in_words_of(places: Mapping[str, str], error: WorkerError) -> None:
     """Change the error so that it names the places as the caller does: the keys are ours, the values the caller's."""
-    for ours, theirs in places.items():
-        error.message = _renamed(error.message, ours, theirs)
-        for detail in error.details:
-            if "message" in detail:
-                detail["message"] = _renamed(detail["message"], ours, theirs)
-            if detail.get("field") == ours:
-                detail["field"] = theirs
-    error.args = (error.message, *error.args[1:])
-
-
-def _renamed(text: str, ours: str, theirs: str) -> str:
+    if not places:
+        return
+    any_of_ours = "|".join(map(re.escape, sorted(places, key=len, reverse=True)))
     # Not a part of another place: images.1 is the start of images.10.
-    return re.sub(rf"(?<![\w.]){re.escape(ours)}(?![\w]|\.\w)", lambda _: theirs, text)
+    place = re.compile(rf"(?<![\w.])(?:{any_of_ours})(?!\w|\.\w)")
+
+    def renamed(text: str) -> str:
+        return place.sub(lambda found: places[found[0]], text)
+
+    error.message = renamed(error.message)
+    for detail in error.details:
+        if "message" in detail:
+            detail["message"] = renamed(detail["message"])
+        if "field" in detail:
+            detail["field"] = places.get(detail["field"], detail["field"])
+    error.args = (error.message, *error.args[1:])

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..comfyui.choices import nearest
+from ..comfyui.choices import Suggestions
 from ..comfyui.declared import DeclaredNode
 from ..errors import Detail, PromptRejected
 from ..ids import InstanceName
@@ -93,24 +93,25 @@ class Offers:
             received=cut(file, 500),
         )
 
-    def nearest(self, missing: Detail) -> list[str]:
+    def nearest(self, missing: Detail, suggest: Suggestions) -> list[str]:
         """The names that resemble one that is missing here."""
         if missing["code"] == "missing_node_type":
-            return nearest(missing["class_type"], list(self._info))
+            return suggest(missing["class_type"], list(self._info))
         declared = self._declared[missing["class_type"]].inputs[missing["field"].rpartition(".")[2]]
-        return nearest(missing["received"], [str(choice) for choice in declared.choices or ()])
+        return suggest(missing["received"], [str(choice) for choice in declared.choices or ()])
 
 
 def refusal(lacking: Iterable[tuple[InstanceName, Offers, tuple[Detail, ...]]]) -> PromptRejected:
     """The error of a job that no ComfyUI has the nodes and models for; its details name what is missing where."""
     told: list[str] = []
     details: list[Detail] = []
+    suggest = Suggestions()
     for name, offers, missing in lacking:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         told.append(f"{name} has {missing[0]['message']}{more}")
         for detail in missing[: _MOST_TOLD - len(details)]:
             named = Detail(**{**detail, "message": f"{name} has {detail['message']}."})
-            if near := offers.nearest(detail):
+            if near := offers.nearest(detail, suggest):
                 named["nearest"] = near
             details.append(named)
     text = f"No ComfyUI has all the nodes and models of the workflow: {'; '.join(told[:_MOST_TOLD])}."

@@ -7,7 +7,6 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import Depends
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import HTTPConnection, Request
@@ -15,9 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import InputTooLarge, InvalidInput
 from .errors import respond
-from .json_object import parse_object
+from .json_object import in_turn, parse_object
 
-_IN_THREAD_BYTES = 256 * 1024
+# Reading these takes a few milliseconds at worst, which the loop can spare.
+_IN_THREAD_BYTES = 32 * 1024
 _IDLE_S = 60.0
 # How long what is still coming is read and thrown away, so that the caller reads the answer and not a reset.
 _LINGER_S = 5.0
@@ -46,7 +46,7 @@ async def _parsed(request: Request, raw: bytes) -> dict[str, Any]:
     if request.headers.get("content-encoding", "identity").lower() != "identity":
         raise HTTPException(415, "Compressed bodies are not taken: send it without Content-Encoding.")
     if len(raw) > _IN_THREAD_BYTES:
-        return await run_in_threadpool(parse_object, raw)
+        return await in_turn(parse_object, raw)
     return parse_object(raw)
 
 

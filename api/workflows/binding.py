@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,6 +19,8 @@ from .registry import Registry
 
 INPUTS = "inputs"
 NAME = "workflow_name"
+# Inputs that are told to be unknown; no workflow has more.
+_MOST_UNKNOWN = 100
 # What the workflow itself says.
 _ITS_OWN = ("workflow", "prompt")
 
@@ -111,14 +114,11 @@ def checked(workflow: NamedWorkflow, inputs: Mapping[str, Any]) -> dict[str, Any
 
 def _unknown(inputs: Mapping[str, Any], names: Sequence[str]) -> list[Detail]:
     details = []
-    for name in inputs:
-        if name not in names:
-            near = nearest(str(name), names)
-            hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(names) or 'none'}."
-            text = f"inputs.{cut(str(name))} is no input of this workflow: {hint}"
-            details.append(
-                Detail(field=f"inputs.{cut(str(name))}", code="unknown_field", message=text, nearest=list(near))
-            )
+    for name in islice((str(name) for name in inputs if name not in names), _MOST_UNKNOWN):
+        near = nearest(name, names)
+        hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(names) or 'none'}."
+        text = f"inputs.{cut(name)} is no input of this workflow: {hint}"
+        details.append(Detail(field=f"inputs.{cut(name)}", code="unknown_field", message=text, nearest=list(near)))
     return details
 
 

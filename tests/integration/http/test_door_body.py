@@ -109,7 +109,7 @@ def test_uploads_have_a_limit_of_their_own(door: HttpServer) -> None:
         (b'{"w": {"\\ud800": 1}}', "w holds half of a surrogate pair"),
         (b'{"w": ' + b"[" * 101 + b"]" * 101 + b"}", "nested deeper"),
         (b'{"w": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", "nested deeper"),
-        (b'{"w": ' + b"9" * 5000 + b"}", "too many digits"),
+        (b'{"w": ' + b"9" * 5000 + b"}", "more than 80 digits"),
     ],
 )
 def test_what_is_not_strict_json_is_refused_with_its_place(door: HttpServer, body: bytes, said: str) -> None:
@@ -186,7 +186,7 @@ def test_pipelined_requests_are_answered_in_turn(door: HttpServer) -> None:
 
 @pytest.mark.parametrize("piece", [b"{},", b"[],", b"1,", b'"",', b'{"a":1},'])
 def test_a_body_of_too_many_values_is_refused_before_they_are_made(piece: bytes) -> None:
-    content = b'{"workflow":[' + piece * 2_000_001 + b"1]}"
+    content = b'{"workflow":[' + piece * 250_001 + b"1]}"
     with pytest.raises(InvalidInput) as refused:
         parse_object(content)
     assert refused.value.details[0]["code"] == "too_large"

@@ -210,6 +210,18 @@ def test_nearest_cares_little_for_case_and_folders():
     assert nearest("qqqq", models) == []
 
 
+def test_nearest_looks_closer_at_what_has_most_in_common():
+    models = [f"{at:04d}-loras-of-all-kinds.safetensors" for at in range(5000)]
+    models[3333] = "sdxl/watercolor.safetensors"
+    assert nearest("sdxl/watrecolour.safetensors", models)[0] == models[3333]
+    assert nearest("watercolr.safetensors", models)[0] == models[3333]
+
+
+@pytest.mark.parametrize("value", ["x" * 1_000_000, {"a": ["b"] * 1000}, ["b"] * 1000])
+def test_nothing_is_near_what_is_no_name(value: object):
+    assert nearest(value, ["b", "x", str(value)]) == []
+
+
 def test_what_lies_in_somebodys_own_folder_is_never_suggested():
     own = f"job-{'0123456789abcdef' * 2}"
     choices = [own, f"{own}/input.png", f"clipspace\\{own}\\input.png", "input.jpg"]

@@ -1,6 +1,7 @@
 """What would be refused, told from node definitions alone: as a real ComfyUI refused it, and nothing beyond."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,17 @@ def test_everything_that_is_missing_is_told_at_once():
         ("2", "custom_validation_failed"),
     ]
     assert verdict.refused[0]["nearest"][0] == "ImageScale"
+
+
+@pytest.mark.parametrize("bad", ["class", "value"])
+def test_of_a_thousand_mistakes_the_first_few_get_suggestions(bad: str):
+    workflow = {str(at): node("ImageScaleX" if bad == "class" else "Mode", mode="fsat") for at in range(1000)}
+    saving = {f"s{at}": node("SaveImage", images=[str(at), 0], filename_prefix="a") for at in range(1000)}
+    started = time.process_time()
+    verdict = judged(workflow | saving, Mode=declared({"mode": [["fast", "slow"]]}, ["IMAGE"]))
+    assert time.process_time() - started < 1.0
+    suggested = ["nearest" in detail for detail in verdict.refused]
+    assert suggested == [True] * 10 + [False] * 40
 
 
 V3_COMBO = declared({"mode": ["COMBO", {"options": ["fast", "slow"]}]}, ["IMAGE"])

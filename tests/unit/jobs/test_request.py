@@ -183,6 +183,14 @@ def test_the_shorter_time_limit_counts(timeout_s, policy_ms, expected):
     assert parse(job, LIMITS).timeout_s == expected
 
 
+@pytest.mark.parametrize("policy_ms", [1, 4999.9])
+def test_a_policy_shorter_than_runpods_shortest_is_refused(policy_ms):
+    error = refusal({"input": {"workflow": WORKFLOW}, "policy": {"executionTimeout": policy_ms}})
+    (detail,) = error.details
+    assert (detail["field"], detail["code"]) == ("policy.executionTimeout", "out_of_range")
+    assert "5000" in detail["message"] and "timeout_s" in detail["message"]
+
+
 @pytest.mark.parametrize("job", [None, "x", 3, [], [{"input": {}}], b"{}", object()])
 def test_a_job_that_is_no_object(job):
     assert "must be an object" in refusal(job).message
@@ -233,7 +241,10 @@ def test_each_field_says_what_it_wants(field, fields, said):
     assert said in finding(field, **fields)["message"]
 
 
-@pytest.mark.parametrize(("text", "said"), [("[" * 100_000, "too deep"), ("9" * 5000, "too many digits")])
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("[" * 100_000, "too deep"), ("9" * 5000, "too many digits"), ("[" + "[]," * 130_000, "more than 250,000 values")],
+)
 def test_json_text_that_python_cannot_read(text, said):
     with pytest.raises(InvalidInput, match=said):
         parse({"input": text}, Limits())

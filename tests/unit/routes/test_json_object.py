@@ -48,6 +48,26 @@ def test_a_number_that_is_none_is_found_anywhere(value: Any) -> None:
     assert caught.value.details[0]["field"].startswith("here")
 
 
+def test_numbers_of_more_digits_than_any_seed_are_refused_with_their_place() -> None:
+    assert parse_object(b'{"seed": %d}' % (2**256 - 1)) == {"seed": 2**256 - 1}
+    with pytest.raises(InvalidInput, match=r"a\.1 is a number with more than 80 digits") as caught:
+        parse_object(b'{"a": [1, -' + b"9" * 100_000 + b"]}")
+    assert caught.value.details[0] | {"message": ""} == {"field": "a.1", "code": "out_of_range", "message": ""}
+
+
+def test_half_of_a_pair_is_found_in_keys_and_values_and_a_whole_one_is_read() -> None:
+    for content in (b'{"a": {"\\udead": 1}}', b'{"a": ["\\ud83d"]}', b'{"a": "\\\\\\ude00\\ud83d"}'):
+        with pytest.raises(InvalidInput, match="half of a surrogate pair"):
+            parse_object(content)
+    assert parse_object(b'{"a": ["\\ud83d\\ude00"]}') == {"a": ["\U0001f600"]}
+
+
+def test_a_workflow_of_a_thousand_nodes_is_read() -> None:
+    node = {"class_type": "KSampler", "inputs": {f"value, {at}": ["1", at] for at in range(20)}, "_meta": {"title": ""}}
+    workflow = {str(number): node for number in range(1000)}
+    assert parse_object(json.dumps({"workflow": workflow}).encode()) == {"workflow": workflow}
+
+
 def test_the_depth_that_is_allowed() -> None:
     def nested(levels: int) -> bytes:
         return b'{"a":' * levels + b"1" + b"}" * levels

@@ -1,5 +1,6 @@
 """Calls of named workflows made into jobs."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +167,25 @@ def test_errors_of_the_job_speak_of_the_inputs(tmp_path: Path) -> None:
     assert error.message == str(error) == "inputs.image: not a picture."
     assert [detail["field"] for detail in error.details] == ["inputs.image", "images.0.images", "inputs.width"]
     assert error.details[1]["message"] == "images.10.image: other."
+
+
+def test_of_thousands_of_unknown_inputs_some_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        binder(tmp_path).bind({"workflow_name": "shrink", "inputs": {f"imag{at}": "a" for at in range(5000)}})
+    details = [detail for detail in caught.value.details if detail["code"] == "unknown_field"]
+    assert len(details) == 100 and details[0]["nearest"] == ["image"]
+
+
+def test_places_are_renamed_once_each_however_alike_they_are() -> None:
+    places = {"inputs.a": "a", "inputs.a b": "inputs.a", "images.1": "inputs.c", "images.1.image": "d"}
+    text = "inputs.a b, (inputs.a) and images.1.image; not images.10 nor my.inputs.a nor inputs.a.b."
+    error = InvalidInput(text, [{"field": "inputs.a b", "message": "images.1: no."}])
+    in_words_of(places, error)
+    assert error.message == "inputs.a, (a) and d; not images.10 nor my.inputs.a nor inputs.a.b."
+    assert error.details == [{"field": "inputs.a", "message": "inputs.c: no."}]
+    many = {f"workflow.{at}.inputs.seed": f"inputs.seed{at}" for at in range(1000)}
+    error = InvalidInput("Bad.", [{"message": f"{place}: wrong."} for place in many])
+    started = time.process_time()
+    in_words_of(many, error)
+    assert time.process_time() - started < 1.0
+    assert error.details[999]["message"] == "inputs.seed999: wrong."

@@ -1,3 +1,4 @@
+import time
 from typing import Any
 
 import pytest
@@ -68,6 +69,17 @@ def test_an_id_beats_a_title():
 def test_a_key_that_fits_nothing_gets_the_nearest_names(key, code, nearest):
     (detail,) = refusal(**{key: "new"})
     assert (detail["field"], detail["code"], detail.get("nearest")) == (f"overrides.{key}", code, nearest)
+
+
+def test_of_hundreds_of_wrong_keys_the_first_few_get_names():
+    node = {"class_type": "KSampler", "inputs": {"seed": 1}}
+    workflow = {str(at): {**node, "_meta": {"title": f"The sampler number {at}"}} for at in range(1000)}
+    started = time.process_time()
+    with pytest.raises(InvalidWorkflow) as caught:
+        graph.apply_overrides(workflow, {f"The smapler number {at}.seed": 2 for at in range(500)})
+    assert time.process_time() - started < 1.0
+    assert ["nearest" in detail for detail in caught.value.details] == [True] * 10 + [False] * 490
+    assert caught.value.details[7]["nearest"][0] == "The sampler number 7"
 
 
 def test_an_ambiguous_title_lists_its_nodes():
