@@ -1,7 +1,7 @@
 """`python -m api.client`: submit workflows, watch and cancel jobs, fetch what they made.
 
 Exit status: 0 done, 1 the job failed (or a workflow is not valid), 2 wrong usage, 3 the server does not answer,
-4 the server refuses, 130 interrupted.
+4 the server refuses, 5 the wait is over and the job goes on (--wait-timeout), 130 interrupted.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from .client_jobs import Job
 from .client_runpod import BASE_URL, RunpodClient
 from .client_terminal import ProgressLine, explaining
 
-DONE, FAILED, USAGE, UNREACHABLE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+DONE, FAILED, USAGE, UNREACHABLE, REFUSED, STILL_RUNNING, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 AnyClient: TypeAlias = Client | RunpodClient
 
 
@@ -48,7 +48,9 @@ def main(argv: Sequence[str] | None = None, environment: Mapping[str, str] = os.
     except BrokenPipeError:  # `… | head` has read enough
         sys.stderr.close()
         return DONE
-    except (DownloadFailed, StillRunning, OSError) as error:
+    except StillRunning as error:
+        return _complain(str(error), STILL_RUNNING)
+    except (DownloadFailed, OSError) as error:
         return _complain(str(error), FAILED)
     return status
 

@@ -65,6 +65,10 @@ class S3Connection:
         self._account = account
         self._asker = asker
 
+    def prepare(self) -> None:
+        """Make the client now, so that its making (a second on a busy machine) is no part of a transfer's time."""
+        _client_for(self._account)
+
     def upload(self, path: Path, key: str, content_type: str) -> None:
         """Put one file, in parts when it is large. Raises botocore's own errors: the caller decides on repeats.
 

@@ -11,7 +11,8 @@ from .findings import as_mapping
 
 
 class Catalog:
-    """`object_info` of one ComfyUI, at most `ttl_s` old. Safe to share: of several threads one asks, the others wait.
+    """`object_info` of one ComfyUI, at most `ttl_s` old. Safe to share: of several threads one asks, the others wait,
+    for what it gets as for its failure.
 
     Its methods raise what the client raises: ComfyUnreachable, ComfyProtocolError.
     """
@@ -24,15 +25,20 @@ class Catalog:
         self._info: Mapping[str, Any] | None = None
         self._read_at = 0.0
         self._version = ""
+        self._failed_at = float("-inf")
+        self._failure: ComfyError | None = None
 
     def object_info(self, max_age_s: float | None = None) -> Mapping[str, Any]:
         """All definitions by class; asked anew when they are older than `max_age_s` or the catalog's own limit."""
         limit = self._ttl_s if max_age_s is None else min(max_age_s, self._ttl_s)
+        came_at = self._clock()
         with self._lock:
-            if self._info is None or self._clock() - self._read_at > limit:
-                self._info = self._client.object_info(max_age_s=0)
-                self._read_at = self._clock()
-                self._version = self._asked_version()
+            if self._info is not None and self._clock() - self._read_at <= limit:
+                return self._info
+            if self._failure is not None and self._failed_at >= came_at:
+                # One that does not answer takes its time about it: not once more for each who has waited.
+                raise type(self._failure)(self._failure.message)
+            self._info = self._asked()
             return self._info
 
     def age_s(self) -> float:
@@ -51,6 +57,16 @@ class Catalog:
         """ComfyUI's version as it was when the definitions were read; empty when it does not tell."""
         self.object_info()
         return self._version
+
+    def _asked(self) -> Mapping[str, Any]:
+        try:
+            info = self._client.object_info(max_age_s=0)
+        except ComfyError as error:
+            self._failed_at, self._failure = self._clock(), error
+            raise
+        self._read_at, self._failure = self._clock(), None
+        self._version = self._asked_version()
+        return info
 
     def _asked_version(self) -> str:
         try:

@@ -5,7 +5,7 @@ import statistics
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self
 
 from .ends import UNNAMED, Run
@@ -18,6 +18,7 @@ _ENOUGH = 3
 _PACE_WEIGHT = 0.3
 _EVERYTHING = "*"
 _SHAPE = "shape:"
+_OF_ALL_KINDS = frozenset({_EVERYTHING, f"name:{UNNAMED}"})
 
 
 class Sample(NamedTuple):
@@ -31,11 +32,15 @@ class Sample(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """What a job is expected to take: executing, and from then to its end. `pace` as in Run."""
+    """What a job is expected to take: executing, and from then to its end. `pace` as in Run.
+
+    `is_guess`: nothing like it has run, it is what all kinds of jobs took.
+    """
 
     execute_s: float
     tail_s: float
     pace: tuple[float, ...] | None = None
+    is_guess: bool = False
 
 
 class _Line(NamedTuple):
@@ -129,7 +134,8 @@ class Durations:
             for subject in _subjects(digest, name):
                 known = self._known.get(subject)
                 if known and known.samples:
-                    return known.expected(work if subject.startswith(_SHAPE) else None, instance)
+                    found = known.expected(work if subject.startswith(_SHAPE) else None, instance)
+                    return replace(found, is_guess=True) if subject in _OF_ALL_KINDS else found
         return None
 
     def take_news(self) -> dict[str, Experience]:

@@ -114,9 +114,9 @@ class Estimates:
         self._outlook: _Outlook | None = None
 
     def expected_s(self, shape: str | None, name: str | None = None) -> float | None:
-        """Seconds a job of that shape executes; None when nothing is known."""
+        """Seconds a job of that shape executes; None when nothing like it has run."""
         expected = self._durations.expected(shape, name)
-        return expected.execute_s if expected else None
+        return round(expected.execute_s, 3) if expected and not expected.is_guess else None
 
     def remaining_s(self, job: Job) -> float | None:
         """Seconds until the job is done, 0 when it is; None when there is no telling."""
@@ -168,20 +168,27 @@ class Estimates:
                 line.add(job.instance)  # of another worker
         line.gaps_s = {name: self._durations.gap_s(name) for name in line.busy_s}
         for job in active:
-            line.put(job, self._whole_s(job, live.get(job.id)))
+            self._put(line, job, live.get(job.id))
         for job in waiting:
-            line.put(job, self._whole_s(job, None))
+            self._put(line, job, None)
             if line.is_lost:
                 break
+
+    def _put(self, line: "_Line", job: Job, live: Live | None) -> None:
+        """A guess is good enough for those behind it, of itself nothing is told then."""
+        takes_s = self._whole_s(job, live)
+        line.put(job, takes_s or self._whole_s(job, live, may_guess=True), is_told=takes_s is not None)
 
     def _left_s(self, job: Job, live: Live) -> float | None:
         whole = self._whole_s(job, live)
         return None if whole is None else sum(whole)
 
-    def _whole_s(self, job: Job, live: Live | None) -> tuple[float, float] | None:
+    def _whole_s(self, job: Job, live: Live | None, *, may_guess: bool = False) -> tuple[float, float] | None:
         """(seconds it will keep its ComfyUI busy, seconds from then on); None when there is no telling."""
         instance = job.instance if job.target == LOCAL else InstanceName(job.target)
         expected = self._durations.expected(job.shape, job.workflow_name, instance)
+        if expected and expected.is_guess and not may_guess:
+            expected = None
         if live is None and job.status is not Status.QUEUED and job.progress > 0:
             live = self._seen_elsewhere(job)
         if live is not None and live.phase is Phase.AFTER:
@@ -222,8 +229,8 @@ class _Line:
         """One more, unless it is there."""
         self.busy_s.setdefault(slot, 0.0)
 
-    def put(self, job: Job, takes_s: tuple[float, float] | None) -> None:
-        """Into the slot it is in, or into that of its label that is free first."""
+    def put(self, job: Job, takes_s: tuple[float, float] | None, *, is_told: bool) -> None:
+        """Into the slot it is in, or into that of its label that is free first; `is_told`: when it ends as well."""
         slot = job.instance if job.instance in self.busy_s and job.status is not Status.QUEUED else None
         slot = slot or min(self._open_to(job), key=lambda name: self.busy_s[name], default=None)
         if slot is None:
@@ -236,7 +243,8 @@ class _Line:
         if job.status is Status.QUEUED:
             self._wait_s[job.id] = begins_s
         self.busy_s[slot] = begins_s + busy_s
-        self._left_s[job.id] = self.busy_s[slot] + tail_s
+        if is_told:
+            self._left_s[job.id] = self.busy_s[slot] + tail_s
 
     def _open_to(self, job: Job) -> Iterable[InstanceName]:
         return (name for name in self.busy_s if job.label is None or job.label in self._labels.get(name, ()))

@@ -95,6 +95,7 @@ class S3Sink:
             sleep=cutoff.pause,
             reraise=True,
         )
+        self._connection.prepare()
         with cutoff:
             retrying(self._connection.upload, file.path, key, file.mime_type)
 

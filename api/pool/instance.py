@@ -58,11 +58,12 @@ class Instance:
         self.device: str | None = None
 
     def wait_ready(self, cancel: CancelToken) -> None:
-        """Return as soon as ComfyUI can be used; at once when its socket is open.
+        """Return as soon as ComfyUI can be used; at once when its socket is open and its process not known to be gone.
 
         Raises ComfyNotStarted with the reason when it will not come up, ComfyUnreachable when it is away.
         """
-        if not self.stream.connected:
+        # The end of its process may not have reached the socket yet.
+        if not self.stream.connected or self.process.alive() is False:
             self._wait_for_http(cancel)
             self._facts = None
             if not self.stream.ensure_connected(_SOCKET_S, cancel):

@@ -23,6 +23,8 @@ _LOOK_AGAIN_S = 0.5
 # Jobs in hand for each slot by default: one in it, one on its way back, and some that wait for a certain ComfyUI.
 _IN_HAND_PER_SLOT = 4
 _WAITING_PER_SLOT = 2
+# A job whose inputs take longer to fetch keeps no slot from others: it waits for one when it has them.
+_FETCH_S = 1.0
 
 log = get_logger()
 
@@ -56,7 +58,7 @@ class Pool:
         with self._changed:
             if not self._changed.wait_for(self._has_room, timeout_s):
                 return None
-            seat = Seat(self._leave)
+            seat = Seat(self._leave, taken_at=self._clock())
             self._seats.add(seat)
             return seat
 
@@ -89,7 +91,8 @@ class Pool:
         takers = self._roster.takers
         if self._is_closing or len(self._seats) >= self.most():
             return False
-        reserved = sum(not seat.is_used for seat in self._seats)
+        since = self._clock() - _FETCH_S
+        reserved = sum(not seat.is_used and seat.taken_at >= since for seat in self._seats)
         if sum(member.free for member in takers) <= reserved:
             return False
         return len(self._waiting) < self._patient() or any(member.is_idle for member in takers)
@@ -188,7 +191,7 @@ class Pool:
         (member,) = self._roster.members
         if not ticket.is_for(member):
             return None
-        return None if seat is not None and member.is_draining else member
+        return None if seat is not None and (member.is_draining or not member.free) else member
 
     def _await_member(self, ticket: Ticket, seat: Seat | None, deadline: float) -> Member:
         while True:

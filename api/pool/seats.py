@@ -8,8 +8,9 @@ from .member import Member
 class Seat:
     """For one job, from before it is claimed to its end. `pinned`: for the one ComfyUI, whatever its state."""
 
-    def __init__(self, left: "Callable[[Seat], None]", pinned: Member | None = None) -> None:
+    def __init__(self, left: "Callable[[Seat], None]", pinned: Member | None = None, taken_at: float = 0.0) -> None:
         self._left = left
+        self.taken_at = taken_at
         self.pinned = pinned
         # From the job's first placement on; before that the seat itself is what counts.
         self.is_used = False

@@ -1,5 +1,6 @@
 """/api/comfy/object-info: the node definitions of a ComfyUI, kept for an hour and sent once to each who asks."""
 
+import asyncio
 import gzip
 import hashlib
 import json
@@ -7,16 +8,18 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from concurrent.futures import Future
+from dataclasses import dataclass
 from typing import Annotated, Any
 from weakref import WeakKeyDictionary
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
+from starlette.concurrency import run_in_threadpool
 
 from ..comfyui.catalog import Catalog
 from ..comfyui.choices import nearest, without_private
-from ..errors import Detail, NodeTypeUnknown
+from ..errors import ComfyUnreachable, Detail, InternalError, NodeTypeUnknown, WorkerError
 from ..ids import InstanceName
 from .comfy_words import PREFIX, ComfyObjectInfo
 from .errors import weight_of
@@ -24,6 +27,8 @@ from .sent_files import IfNoneMatch, has_it
 
 PATH = f"{PREFIX}/object-info"
 _TTL_S = 3600.0
+# Longer than a healthy ComfyUI with many custom nodes takes.
+_WAIT_S = 10.0
 # Of less it saves nothing worth its time.
 _LEAST_GZIPPED_BYTES = 1000
 _JSON = "application/json"
@@ -83,35 +88,67 @@ class _Known:
 
 @dataclass
 class _Kept:
-    lock: threading.Lock = field(default_factory=threading.Lock)
     known: _Known | None = None
+    coming: Future[_Known] | None = None
 
 
 class ObjectInfos:
-    """What each ComfyUI last said, for `ttl_s`. Safe to share: of several threads one asks, the others wait."""
+    """What each ComfyUI last said, for `ttl_s`. Safe to share.
 
-    def __init__(self, by_name: ByName, ttl_s: float = _TTL_S, clock: Callable[[], float] = time.monotonic) -> None:
+    Each is asked by one thread of its own at a time; who waits for that holds no thread, and `wait_s` at most.
+    """
+
+    def __init__(
+        self,
+        by_name: ByName,
+        ttl_s: float = _TTL_S,
+        wait_s: float = _WAIT_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._by_name = by_name
         self._ttl_s = ttl_s
+        self._wait_s = wait_s
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: WeakKeyDictionary[Catalog, _Kept] = WeakKeyDictionary()
 
-    def known(self, instance: str | None, *, refresh: bool) -> tuple[InstanceName, _Known]:
+    async def known(self, instance: str | None, *, refresh: bool) -> tuple[InstanceName, _Known]:
         """The definitions. Raises InstanceNotFound, ComfyUnreachable, ComfyProtocolError."""
         name, catalog = self._by_name(instance)
         with self._lock:
             kept = self._kept.setdefault(catalog, _Kept())
-        asked_at = self._clock()
-        with kept.lock:
             known = kept.known
-            if known is None or self._is_stale(known, asked_at, refresh=refresh):
-                known = kept.known = self._read(catalog)
-        return name, known
+            if known is not None and not refresh and self._clock() - known.read_at < self._ttl_s:
+                return name, known
+            coming = kept.coming = kept.coming or self._asked(catalog, kept)
+        try:
+            return name, await asyncio.wait_for(asyncio.wrap_future(coming), self._wait_s)
+        except TimeoutError:
+            later = " Without refresh you get those it gave before." if known else ""
+            message = f"ComfyUI at {name} has not given its node definitions within {self._wait_s:g} s.{later}"
+            raise ComfyUnreachable(message) from None
 
-    def _is_stale(self, known: _Known, asked_at: float, *, refresh: bool) -> bool:
-        # A refresh that waited for another one has its answer.
-        return asked_at - known.read_at >= self._ttl_s or (refresh and known.read_at < asked_at)
+    def _asked(self, catalog: Catalog, kept: _Kept) -> Future[_Known]:
+        coming: Future[_Known] = Future()
+        coming.set_running_or_notify_cancel()  # nobody who waits can end it for the others
+
+        def ask() -> None:
+            known: _Known | None = None
+            failure: WorkerError = InternalError("The worker could not read the node definitions; its log says why.")
+            try:
+                known = self._read(catalog)
+            except WorkerError as error:
+                failure = error
+            finally:
+                with self._lock:
+                    kept.known, kept.coming = known or kept.known, None
+                if known:
+                    coming.set_result(known)
+                else:
+                    coming.set_exception(failure)
+
+        threading.Thread(target=ask, name="object-info", daemon=True).start()
+        return coming
 
     def _read(self, catalog: Catalog) -> _Known:
         read_at = self._clock()
@@ -128,13 +165,15 @@ def router(by_name: ByName) -> APIRouter:
         304: {"description": "The caller has them already"},
     }
 
-    def answered(request: Request, node: str | None, instance: str | None, tag: str | None, *, fresh: bool) -> Response:
-        name, known = infos.known(instance, refresh=fresh)
-        document = known.whole if node is None else _Document.of(_one(known.nodes, node, name))
+    async def answered(
+        request: Request, node: str | None, instance: str | None, tag: str | None, *, fresh: bool
+    ) -> Response:
+        name, known = await infos.known(instance, refresh=fresh)
+        document = known.whole if node is None else await run_in_threadpool(_alone, known.nodes, node, name)
         return document.answer(request.headers.get("accept-encoding", ""), tag, name)
 
     @routes.get(PATH, summary="The node definitions", responses=answers)
-    def object_info(
+    async def object_info(
         request: Request,
         node: Annotated[str | None, Query(description="This one alone", examples=["SaveImage"])] = None,
         refresh: Refresh = False,
@@ -142,10 +181,10 @@ def router(by_name: ByName) -> APIRouter:
         if_none_match: IfNoneMatch = None,
     ) -> Response:
         """Those of one ComfyUI, an hour old at most. Takes `If-None-Match`."""
-        return answered(request, node, instance, if_none_match, fresh=refresh)
+        return await answered(request, node, instance, if_none_match, fresh=refresh)
 
     @routes.get(f"{PATH}/{{node:path}}", summary="One node definition", responses=answers)
-    def one_node(
+    async def one_node(
         request: Request,
         node: str,
         refresh: Refresh = False,
@@ -153,9 +192,13 @@ def router(by_name: ByName) -> APIRouter:
         if_none_match: IfNoneMatch = None,
     ) -> Response:
         """The same of one class."""
-        return answered(request, node, instance, if_none_match, fresh=refresh)
+        return await answered(request, node, instance, if_none_match, fresh=refresh)
 
     return routes
+
+
+def _alone(nodes: Mapping[str, Any], name: str, instance: InstanceName) -> _Document:
+    return _Document.of(_one(nodes, name, instance))
 
 
 def _one(nodes: Mapping[str, Any], name: str, instance: InstanceName) -> Mapping[str, Any]:

@@ -188,7 +188,7 @@ def test_a_wait_that_is_given_up_ends_with_what_the_job_waits_for(worker: FakeWo
     finally:
         over.set()
     told = ["waiting", "The job has not ended within 0.3 s; it goes on. The queue is paused."]
-    assert (done.returncode, done.stderr.splitlines()) == (1, told)
+    assert (done.returncode, done.stderr.splitlines()) == (5, told)
 
 
 def test_a_running_job_is_being_cancelled(worker: FakeWorker, home: Path):

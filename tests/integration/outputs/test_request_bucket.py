@@ -9,6 +9,7 @@ from support.authority import make_authority
 from support.output_files import comfy_png, noise, output_file
 from support.s3_server import ACCESS_KEY_ID, SECRET_ACCESS_KEY, S3Server
 from support.scripted_site import Site, Visit, answer, drip, serving
+from support.waiting import wait_for
 
 from api.errors import InputUrlRefused, StorageUnreachable
 from api.ids import JobId
@@ -129,11 +130,12 @@ def test_an_answer_that_drips_has_a_deadline_and_no_second_file_waits(
     started = time.monotonic()
     with pytest.raises(StorageUnreachable, match=r"took longer than the 0\.5"):
         sink.put(JOB, small)
-    assert time.monotonic() - started < 3
-    visits = len(site.visits)
+    assert time.monotonic() - started < 10
+    # The site may be slower to read the request than the deadline is to come.
+    wait_for(lambda: site.visits, "the request to be read")
     with pytest.raises(StorageUnreachable, match="given up"):
         sink.put(JOB, output_file(comfy_png(tmp_path / "b.png", 20, 20)))
-    assert len(site.visits) == visits == 1
+    assert site.paths() == ["/theirs/job-1/a.png"]
 
 
 @pytest.mark.parametrize("status", ["301 Moved", "302 Found", "307 Temporary Redirect"])

@@ -220,6 +220,21 @@ def test_nothing_is_told_when_nothing_is_known_or_nobody_runs_jobs(line: Line) -
     assert line.estimates.expected_s("long:1") == 60.0
 
 
+def test_of_a_graph_like_none_before_nothing_is_told_but_of_those_behind_it(line: Line) -> None:
+    assert line.estimates.expected_s("new:1") is None
+    assert line.estimates.expected_s("new:1", "never-ran") is None
+    running = line.run("r", "new:1", live(4.0))
+    waiting, behind = line.wait("1", "new:1"), line.wait("2", "short:1")
+    assert (line.estimates.remaining_s(running), line.estimates.remaining_s(waiting)) == (None, None)
+    # What all of them took, 35 s, is the best guess for the line.
+    assert line.estimates.wait_s(waiting) == 31.0
+    assert line.estimates.remaining_s(behind) == 31 + 35 + 10 + 1
+    line.live[running.id] = live(4.0, 0.5)  # its own pace tells
+    assert line.estimates.remaining_s(running) == 4.0
+    line.learn("new:1", 3.0000000000000004)
+    assert line.estimates.expected_s("new:1") == 3.0
+
+
 def test_runs_of_other_workers_count(line: Line) -> None:
     job = line.wait("1", "short:1")
     other = Job(JobId("o"), 0.0, status=Status.RUNNING, started_at=line.clock() - 6, instance=THERE, shape="short:1")

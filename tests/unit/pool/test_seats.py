@@ -1,5 +1,6 @@
 """Room in the pool: taken before a job is claimed, and never more than there is."""
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +35,24 @@ def test_there_are_as_many_seats_as_slots(pool: Pool) -> None:
     seats[0].leave()  # type: ignore[union-attr]
     seats[0].leave()  # type: ignore[union-attr]
     assert pool.take(0) is not None and pool.take(0) is None
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_jobs_whose_inputs_are_slow_keep_no_slot_from_others_and_wait_for_one_then(fleet: Fleet, count: int) -> None:
+    now = 0.0
+    pool = Pool(Roster(fleet.members[:count]), clock=lambda: now)
+    slow = [pool.take(0) for _ in range(2 * count)]
+    assert pool.take(0) is None
+    now = 1.5
+    quick = [pool.take(0) for _ in range(2 * count)]
+    assert None not in (*slow, *quick)
+    for seat in quick:
+        pool.place(Ticket(job(), CancelToken()), seat)
+    token = CancelToken()
+    threading.Timer(0.1, token.cancel).start()
+    with pytest.raises(JobCancelled):
+        pool.place(Ticket(job(), token), slow[0])
+    assert all(len(member.tickets) == 2 for member in fleet.members[:count])
 
 
 def test_a_job_that_executes_no_more_makes_room_before_it_has_ended(pool: Pool) -> None:
