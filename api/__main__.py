@@ -139,7 +139,11 @@ def _openapi(arguments: argparse.Namespace) -> int:
 
 
 def _settings(_arguments: argparse.Namespace) -> int:
-    rows = [("variable", "value", "default", "meaning"), *table(load_settings())]
+    settings = load_settings()
+    limit_s = wiring.time_limit_s(settings, lasting=settings.http_api_mode)
+    if limit_s:
+        settings = settings.model_copy(update={"job_timeout": round(limit_s * 1000)})
+    rows = [("variable", "value", "default", "meaning"), *table(settings)]
     _print_columns(rows)
     return 0
 

@@ -112,8 +112,8 @@ class Client(HttpClient):
     def watch(self, job_id: str, timeout_s: float | None = None, *, previews: bool = False) -> Iterator[Event]:
         """What happens to the job, as it happens, until it has ended; the last event is `finished`.
 
-        Outlasts restarts of the worker. `previews`: also pictures of the unfinished work, where the job was submitted
-        with previews=True. Raises StillRunning about `timeout_s` after the call.
+        Outlasts restarts of the worker. `previews`: also pictures of the unfinished work, where ComfyUI makes some.
+        Raises StillRunning about `timeout_s` after the call.
         """
         path = f"events/{job_id}" + ("?previews=true" if previews else "")
         follower = client_events.Follower(

@@ -1,4 +1,7 @@
-"""One connection of the server: uvicorn's, with an end to heads that never come or never stop, and to their number."""
+"""One connection of the server: uvicorn's, with an end to heads that never come or never stop, and to their number.
+
+And one WebSocket: uvicorn's, which can be refused without an error in the log.
+"""
 
 import asyncio
 import contextlib
@@ -9,6 +12,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from .logs import get_logger
 
@@ -130,3 +134,13 @@ class Connection(HttpToolsProtocol):
         if now - Connection._said_at >= _SAID_EVERY_S:
             Connection._said_at = now
             log.warning("Too many connections, idle ones are closed", limit=self._max_connections)
+
+
+class Socket(WebSocketsSansIOProtocol):
+    """A WebSocket. One that was answered with a refusal has shaken hands as far as it ever will."""
+
+    async def send(self, message: Any) -> None:
+        """ASGI."""
+        await super().send(message)
+        # Uvicorn takes it for an app that has forgotten to answer, and logs an error.
+        self.handshake_complete = self.handshake_complete or self.close_sent

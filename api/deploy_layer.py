@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import InternalError, JobCancelled, JobTimedOut, WorkerError, WorkflowNotFound
+from .errors import InternalError, JobCancelled, JobTimedOut, SecretsUnreadable, WorkerError, WorkflowNotFound
 from .jobs.ends import Run
 from .jobs.intake import Intake
 from .jobs.job import Job, Status
 from .jobs.placement import DEPLOY, Arrival, Placement
 from .jobs.submission import Submission
+from .logs import get_logger
 from .settings import Settings
 from .workflows.binding import INPUTS as _INPUTS
 from .workflows.binding import NAME as _NAME
@@ -20,6 +21,8 @@ from .workflows.registry import Registry
 if TYPE_CHECKING:
     from .comfydeploy.build import Deploy
     from .comfydeploy.plan import RouteMachine
+
+log = get_logger()
 
 _CACHE = "comfy-deploy"
 # Where a job of ComfyUI Deploy says whom to tell.
@@ -87,12 +90,19 @@ class Unrun:
 
     def note(self, job: Job, run: Run | None) -> None:
         """A job has ended."""
-        kept = self._intake.reopen(job.id) if run is None and job.status is not Status.SUCCEEDED else None
+        kept = self._reopened(job) if run is None and job.status is not Status.SUCCEEDED else None
         if kept is not None and kept[0]["input"].get(_REPORT):
             code = _ENDS.get(job.status) or (job.error.code if job.error else InternalError.code)
             told = job.error.message if job.error else f"The run was {job.status.value.lower()} before it began."
             arguments = (kept[0], {"error": told, "code": code})
             threading.Thread(target=self._tell, args=arguments, name="report-unrun", daemon=True).start()
+
+    def _reopened(self, job: Job) -> tuple[dict[str, Any], Mapping[str, Path]] | None:
+        try:
+            return self._intake.reopen(job.id)
+        except SecretsUnreadable as error:
+            log.warning("Whom to tell of a job's end cannot be read", job_id=job.id, error=error.message)
+            return None
 
 
 def build_deploy(

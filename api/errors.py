@@ -58,6 +58,7 @@ WorkerError
 ├── StoreUnavailable
 ├── StoreOutdated
 ├── WorkerStopping
+├── SecretsUnreadable
 ├── InvalidSettings
 └── InternalError
 """
@@ -385,6 +386,10 @@ class WorkerStopping(WorkerError):
     """The worker is shutting down and its grace time is over."""
 
     retryable = True
+
+
+class SecretsUnreadable(WorkerError):
+    """What is secret of a job was sealed with another key than the one that lies beside the database now."""
 
 
 class InvalidSettings(WorkerError):

@@ -158,7 +158,7 @@ class JobHandler:
             outcome = self._target.run(self._run_request(request, workflow, files, host), workdir, emit, cancel)
             if clock.report:
                 with clock.stage("report"):
-                    clock.report.outputs(outcome)
+                    clock.report.outputs(outcome, cancel)
             receipt = {}
             if request.receipt:
                 # A share of the room: a receipt shall not crowd out what it is the receipt of.
@@ -190,7 +190,7 @@ class JobHandler:
             extra_pnginfo=request.extra_pnginfo,
             force=request.force,
             include_temp=request.output.include_temp,
-            previews=request.previews,
+            wants_previews=lambda: request.previews or host.wants_previews(),
             facts=request.receipt,
             timeout_s=request.timeout_s or self._timeout_s,
             resume=host.resume,

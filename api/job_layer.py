@@ -38,7 +38,7 @@ from .jobs.store import JobFilter
 from .jobs.uploads import Uploads
 from .jobs.webhook_message import job_event
 from .jobs.webhooks import WebhookSender
-from .lasting import Kept, keep, sole_owner
+from .lasting import Kept, has_lost_jobs, keep, sole_owner
 from .logs import get_logger
 from .outputs.archive import Archive
 from .pool.roster import Roster
@@ -250,6 +250,7 @@ def _janitor(settings: Settings, kept: Kept, service: JobService, looks: tuple[C
         interval_s=settings.cleanup_interval_s,
         sweeps=(kept.uploads.expire,),
         looks=looks,
+        keeps_orphans=has_lost_jobs(kept),
     )
 
 

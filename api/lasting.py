@@ -8,6 +8,7 @@ from typing import IO
 
 from .errors import InvalidSettings, StoreUnavailable
 from .jobs.spool import Spool
+from .jobs.store import JobFilter
 from .jobs.uploads import Uploads
 from .logs import get_logger
 from .sealing import Sealer, load_key
@@ -56,6 +57,18 @@ def keep(settings: Settings) -> Kept:
             check_room=spool.check_room,
         ),
     )
+
+
+def has_lost_jobs(kept: Kept) -> bool:
+    """Whether folders of jobs lie beside a database without any; says so in the log."""
+    if kept.store.list(JobFilter(), 1).jobs or not any(True for _ in kept.spool.old_folders(0)):
+        return False
+    log.warning(
+        "The job database is empty and folders of jobs lie beside it: has its file been lost or moved? They are kept "
+        "until the next start with jobs in it",
+        folder=str(kept.root),
+    )
+    return True
 
 
 def migrate(settings: Settings) -> str:

@@ -5,7 +5,7 @@ import gc
 import sys
 
 from . import logs, wiring
-from .errors import WorkerError
+from .errors import InvalidSettings, WorkerError
 from .settings import Settings, load_settings
 
 
@@ -13,7 +13,16 @@ def start() -> int:
     """Start the mode the environment asks for. Returns the exit status of a mode that ends by itself."""
     try:
         settings = load_settings()
-        return serve(settings) if settings.http_api_mode else take_jobs(settings)
+        if not settings.http_api_mode:
+            return take_jobs(settings)
+        if sys.argv[1:]:
+            # The SDK's options, which the other mode takes, mean nothing here.
+            given = " ".join(sys.argv[1:])
+            raise InvalidSettings(
+                f"HTTP API mode takes no arguments ({given}): set environment variables in their place, such as "
+                "API_PORT, API_HOST and LOG_LEVEL."
+            )
+        return serve(settings)
     except WorkerError as error:
         sys.stderr.write(f"{error.message}\n")
         return 1

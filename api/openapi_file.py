@@ -44,7 +44,7 @@ def _part(whole: dict[str, Any], below: str) -> dict[str, Any]:
     paths = {path: item for path, item in whole["paths"].items() if re.match(rf"{re.escape(below)}(/|$)", path)}
     schemas = whole["components"]["schemas"]
     needed: set[str] = set()
-    waiting = list(_references(paths))
+    waiting = list(_references([paths, whole["components"]["responses"]]))
     while waiting:
         name = waiting.pop()
         if name not in needed:

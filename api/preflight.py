@@ -52,7 +52,7 @@ class InstanceReport:
 class Report:
     """`ok`: some ComfyUI would run it. `errors` are those of the ComfyUI that lacks least; `warnings` stop nothing.
 
-    `outputs` are the kinds of media to come; `expected_s` seconds of execution, None when there is no telling.
+    `outputs` are the kinds of media to come; `expected_s` seconds of execution, None when nothing like it has run.
     """
 
     ok: bool

@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from .errors import InvalidSettings
+from .errors import InvalidSettings, SecretsUnreadable
 
 _MARK = "sealed:"
 
@@ -54,7 +54,7 @@ class Sealer:
         return _MARK + token.decode("ascii")
 
     def open(self, sealed: Any) -> Any:
-        """The value of a sealed text; anything else as it is. Raises InvalidSettings when the key is another."""
+        """The value of a sealed text; anything else as it is. Raises SecretsUnreadable when the key is another."""
         if not (isinstance(sealed, str) and sealed.startswith(_MARK)):
             return sealed
         from cryptography.fernet import InvalidToken
@@ -62,7 +62,10 @@ class Sealer:
         try:
             return json.loads(self._fernet().decrypt(sealed.removeprefix(_MARK).encode()))
         except InvalidToken as error:
-            raise InvalidSettings("The key beside the database is not the one the job was sealed with.") from error
+            raise SecretsUnreadable(
+                "The key beside the database is not the one the job's secrets were sealed with: bring that one back, "
+                "or submit the job again."
+            ) from error
 
     def _fernet(self) -> Any:
         # A tenth of a second to import, and most jobs bring no secrets.

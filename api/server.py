@@ -5,17 +5,18 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
 from types import FrameType
 from typing import NamedTuple, cast
 
 import uvicorn
 from fastapi import APIRouter, FastAPI
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.exceptions import ExceptionMiddleware
-from starlette.types import ASGIApp, Lifespan, Scope
+from starlette.types import ASGIApp, Lifespan, Receive, Scope, Send
 
-from .connection import HEAD_S, Connection, connection_limit
+from .connection import HEAD_S, Connection, Socket, connection_limit
 from .errors import InvalidSettings
 from .logs import get_logger
 from .routes import docs
@@ -23,11 +24,13 @@ from .routes import probes as probing
 from .routes.access import REQUEST_ID, RequestLog
 from .routes.auth import Authentication, Guard
 from .routes.body import BodyLimit
+from .routes.cors import Cors
 from .routes.errors import BORDER_HANDLERS, HANDLERS
 from .routes.exposition import Timed, Timing
 from .routes.late import LateRoutes
 from .routes.limits import Rate, RateLimit
 from .routes.methods import HeadAsGet
+from .routes.open_streams import OpenStreams
 from .routes.openapi import documented
 
 TITLE = "ComfyUI Worker"
@@ -84,6 +87,7 @@ def create_app(
             # Renders what the ones below raise, and what nobody foresaw.
             Middleware(ExceptionMiddleware, handlers=BORDER_HANDLERS),
             Middleware(Authentication, guard=guard),
+            Middleware(OpenStreams),
             Middleware(BodyLimit, max_bytes=max_body_bytes, by_path=body_limits),
             Middleware(HeadAsGet),
         ],
@@ -92,8 +96,14 @@ def create_app(
     for router in routers:
         # Not `include_router`: it nests, and every request is then matched twice against all routes of each router.
         app.router.routes.extend([router] if isinstance(router, LateRoutes) else router.routes)
-    app.openapi = documented(app, routers, is_open=guard.is_open)  # type: ignore[method-assign]
+    app.router.default = _nowhere
+    app.openapi = documented(app, routers, guard)  # type: ignore[method-assign]
     return app
+
+
+async def _nowhere(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    """What no route covers, over a WebSocket as well."""
+    raise HTTPException(HTTPStatus.NOT_FOUND)
 
 
 class Listen(NamedTuple):
@@ -166,6 +176,7 @@ class Server(uvicorn.Server):
                 app,
                 loop="uvloop",
                 http=cast(type[Connection], connection),
+                ws=Socket,
                 lifespan="on",
                 workers=1,
                 log_config=None,
@@ -223,7 +234,7 @@ def _cors(origins: Sequence[str]) -> list[Middleware]:
         return []
     return [
         Middleware(
-            CORSMiddleware,
+            Cors,
             allow_origins=list(origins),
             allow_methods=list(_CORS_METHODS),
             allow_headers=["*"],

@@ -196,7 +196,7 @@ def _routers(layer: JobLayer, guard: Guard, probes: Probes) -> list[APIRouter]:
             lambda address: layer.core.comfy.crew.add(address, use_ssl=layer.settings.comfyui_use_ssl).facts(),
             lambda name, force: layer.core.comfy.crew.remove(name, force=force),
         ),
-        runpod.router(service, links, lambda: _workers(layer)),
+        runpod.router(service, links, lambda: _workers(layer, probes.uptime().total_uptime_seconds)),
         events.router(watch, guard.sign),
         sockets.router(watch, guard.knows),
         outputs.router(service),
@@ -314,13 +314,14 @@ def _disk_trouble(layer: JobLayer) -> list[str]:
     return []
 
 
-def _workers(layer: JobLayer) -> Mapping[str, int]:
+def _workers(layer: JobLayer, up_s: float) -> Mapping[str, int]:
     """RunPod counts workers; here those are the ComfyUIs."""
     facts = layer.core.comfy.roster.facts()
-    ready = [each for each in facts if each["status"] == "healthy"]
-    if not ready:
-        return {"initializing": len(facts)}
-    busy = sum(bool(each["running"] or each["waiting"]) for each in ready)
+    ready = sum(each["status"] == "healthy" for each in facts)
+    away = sum(each["status"] == "unhealthy" for each in facts)
+    busy = sum(bool(each["running"] or each["waiting"]) for each in facts if each["status"] == "healthy")
     # A job on its way to its ComfyUI keeps one busy as well.
-    busy = max(busy, min(len(ready), layer.targets.local.running()))
-    return {"ready": len(ready), "running": busy, "idle": len(ready) - busy}
+    busy = max(busy, min(ready, layer.targets.local.running()))
+    # Nobody waits for ever for one that starts.
+    word = "initializing" if up_s < layer.settings.comfy_start_timeout_s else "unhealthy"
+    return {word: away, "ready": ready, "running": busy, "idle": ready - busy}

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from urllib3 import encode_multipart_formdata
+
 from ..deploy_errors import DeployProtocolError
 from ..jobs.cancel import CancelToken
 from .refusal import template
@@ -14,6 +16,7 @@ from .rows import Row, RunState
 from .transport import Policy, Transport
 
 _PAGE = 100
+_PIECE_BYTES = 64 * 1024
 # Far more than anybody has; a server that ignores `offset` must not be asked for ever.
 _MOST_PAGES = 100
 _QUICK = Policy(attempts=1, timeout_s=5, total_s=5)
@@ -105,9 +108,11 @@ class DeployClient:
     def upload(self, path: Path, name: str, mime_type: str | None = None, cancel: CancelToken = _NEVER) -> str:
         """Send a file; the URL that runs read it from."""
         kind = mime_type or mimetypes.guess_type(name)[0] or "application/octet-stream"
-        # Whole, so that a second try sends all of it.
-        files = {"file": (name, path.read_bytes(), kind)}
-        url = _row(self._transport.post("/file/upload", cancel, files=files), "upload").get("file_url")
+        form, form_kind = encode_multipart_formdata({"file": (name, path.read_bytes(), kind)})
+        sent = self._transport.post(
+            "/file/upload", cancel, data=_Form(form, cancel), headers={"Content-Type": form_kind}
+        )
+        url = _row(sent, "upload").get("file_url")
         if not isinstance(url, str):
             raise DeployProtocolError("ComfyUI Deploy took a file and did not say where it is.")
         return url
@@ -129,6 +134,22 @@ class DeployClient:
             if not new:
                 return
             offset += len(rows)
+
+
+class _Form:
+    """A body that a cancel ends on its way; each try sends all of it."""
+
+    def __init__(self, content: bytes, cancel: CancelToken) -> None:
+        self._content = content
+        self._cancel = cancel
+
+    def __len__(self) -> int:
+        return len(self._content)
+
+    def __iter__(self) -> Iterator[bytes]:
+        for at in range(0, len(self._content), _PIECE_BYTES):
+            self._cancel.raise_if_set()
+            yield self._content[at : at + _PIECE_BYTES]
 
 
 def _told(webhook: str | None) -> dict[str, Any]:

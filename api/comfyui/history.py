@@ -113,7 +113,7 @@ class HistoryEntry:
         Two save nodes with equal inputs share one file: the second is served from the cache of the first.
         """
         found: dict[tuple[str, str, str], HistoryFile] = {}
-        for file in chain.from_iterable(_files(node, ui) for node, ui in self.outputs.items()):
+        for file in chain.from_iterable(files_of(node, ui) for node, ui in self.outputs.items()):
             found.setdefault((file.kind, file.subfolder, file.filename), file)
         return list(found.values())
 
@@ -158,7 +158,8 @@ def _outputs(entry: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {node: outputs[node] for node in sorted(outputs, key=natural_key)}
 
 
-def _files(node_id: str, ui: Mapping[str, Any]) -> Iterator[HistoryFile]:
+def files_of(node_id: str, ui: Mapping[str, Any]) -> Iterator[HistoryFile]:
+    """The files a node reports in its ui dict."""
     for key, value in ui.items():
         for index, item in enumerate(value if isinstance(value, list) else [value]):
             file = _file(key, item)

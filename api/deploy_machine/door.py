@@ -52,11 +52,11 @@ class Door:
     def post(self, url: str, token: str | None, content: Mapping[str, Any]) -> None:
         """Send JSON. Raises DeliveryFailed when it was not taken."""
         headers = {**_bearer(token), "Content-Type": "application/json"}
-        self._tried("POST", url, headers, json.dumps(content).encode(), None)
+        self._tried("POST", url, headers, json.dumps(content).encode(), None, CancelToken())
 
-    def get(self, url: str, token: str | None) -> dict[str, Any]:
-        """A JSON object. Raises DeliveryFailed."""
-        answer = self._tried("GET", url, _bearer(token), None, None)
+    def get(self, url: str, token: str | None, cancel: CancelToken) -> dict[str, Any]:
+        """A JSON object. Raises DeliveryFailed, the reason of the cancel."""
+        answer = self._tried("GET", url, _bearer(token), None, None, cancel)
         try:
             content = json.loads(answer.body)
         except (ValueError, RecursionError):
@@ -65,19 +65,28 @@ class Door:
             raise DeliveryFailed("ComfyUI Deploy does not say where files go.")
         return content
 
-    def put(self, url: str, headers: Mapping[str, str], path: Path) -> None:
-        """Send a file. Raises DeliveryFailed."""
-        self._tried("PUT", url, headers, None, path)
+    def put(self, url: str, headers: Mapping[str, str], path: Path, cancel: CancelToken) -> None:
+        """Send a file. Raises DeliveryFailed, the reason of the cancel."""
+        self._tried("PUT", url, headers, None, path, cancel)
 
     def _tried(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, path: Path | None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        path: Path | None,
+        cancel: CancelToken,
     ) -> _Answer:
         reason = ""
+        stopped = threading.Event()
+        cancel.on_cancel(stopped.set)
         for number in range(_TRIES):
             if number:
-                threading.Event().wait(self._pause_s * 2**number * random.uniform(0.5, 1.0))  # noqa: S311
+                stopped.wait(self._pause_s * 2**number * random.uniform(0.5, 1.0))  # noqa: S311
+            cancel.raise_if_set()
             try:
-                answer = self._sent(method, url, headers, body, path)
+                answer = self._sent(method, url, headers, body, path, cancel)
             except InputUrlRefused as error:
                 raise DeliveryFailed(
                     f"ComfyUI Deploy is not told of the run: {error.message} (settings WEBHOOK_ALLOWED_HOSTS, "
@@ -86,6 +95,7 @@ class Door:
             except ValueError as error:  # of http.client, for a header with a line break in it
                 raise DeliveryFailed("ComfyUI Deploy has sent a token that no header can have.") from error
             except (OSError, http.client.HTTPException, InputUnavailable) as error:
+                cancel.raise_if_set()
                 reason = "no answer" if isinstance(error, InputUnavailable) else type(error).__name__
                 continue
             if 200 <= answer.status < 300:
@@ -96,12 +106,18 @@ class Door:
         raise DeliveryFailed(f"ComfyUI Deploy does not take what it is told of the run ({method}): {reason}.")
 
     def _sent(
-        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, path: Path | None
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        path: Path | None,
+        cancel: CancelToken,
     ) -> _Answer:
         address = WebAddress.parse(url)
         timeout_s = self._upload_s if path else self._timeout_s
         with contextlib.ExitStack() as stack:
-            cutoff = stack.enter_context(Cutoff(CancelToken(), timeout_s))
+            cutoff = stack.enter_context(Cutoff(cancel, timeout_s))
             connection = stack.enter_context(contextlib.closing(self._connection(address, timeout_s, cutoff)))
             content: Any = body
             size = {}
@@ -111,7 +127,10 @@ class Door:
             try:
                 connection.request(method, address.target, body=content, headers={**_AGENT, **headers, **size})
                 with connection.getresponse() as response:
-                    return _Answer(response.status, response.read(_MOST_BYTES))
+                    answer = _Answer(response.status, response.read(_MOST_BYTES))
+                # A socket that was shut looks like the end of the answer.
+                cutoff.raise_if_ended()
+                return answer
             finally:
                 cutoff.watch(None)
 

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from ..errors import JobCancelled, JobTimedOut, WorkerError, WorkerStopping
+from ..jobs.cancel import CancelToken
 from ..jobs.events import JobEvent, NodeStarted, ProgressMade, PromptStarted
 from ..jobs.ports import OutputFile, RunOutcome
 from ..jobs.request import ReportSpec
@@ -56,12 +57,12 @@ class Report:
             case _:
                 pass
 
-    def outputs(self, outcome: RunOutcome) -> None:
-        """Upload the files and say where they are. Raises DeliveryFailed."""
+    def outputs(self, outcome: RunOutcome, cancel: CancelToken) -> None:
+        """Upload the files and say where they are. Raises DeliveryFailed, the reason of the cancel."""
         by_node: dict[tuple[str, str], list[dict[str, Any]]] = {}
         for file in outcome.files if self._spec.upload_url else ():
             key = _KEYS.get(file.mime_type.partition("/")[0], "files")
-            by_node.setdefault((file.node_id, key), []).append(self._uploaded(file))
+            by_node.setdefault((file.node_id, key), []).append(self._uploaded(file, cancel))
         for (node_id, key), entries in by_node.items():
             self._tell({"output_data": {key: entries}, "node_meta": {"node_id": node_id}})
         for text in outcome.texts:
@@ -79,7 +80,7 @@ class Report:
         self._queue.put(None)
         self._thread.join(_LAST_WORDS_S)
 
-    def _uploaded(self, file: OutputFile) -> dict[str, Any]:
+    def _uploaded(self, file: OutputFile, cancel: CancelToken) -> dict[str, Any]:
         started = time.monotonic()
         name = file.filename
         if name in self._names:
@@ -88,11 +89,11 @@ class Report:
             name = f"{path.stem}_{file.node_id}_{len(self._names)}{path.suffix}"
         self._names.add(name)
         query = {"file_name": name, "run_id": self._spec.run_id, "type": file.mime_type, "version": "v2"}
-        place = self._door.get(f"{self._spec.upload_url}?{urlencode(query)}", self._spec.token)
+        place = self._door.get(f"{self._spec.upload_url}?{urlencode(query)}", self._spec.token, cancel)
         headers = {"Content-Type": file.mime_type}
         if place.get("include_acl") is True:
             headers["x-amz-acl"] = "public-read"
-        self._door.put(str(place.get("url") or ""), headers, file.path)
+        self._door.put(str(place.get("url") or ""), headers, file.path, cancel)
         entry = {"filename": name, "subfolder": file.subfolder, "type": "output", "url": place.get("download_url")}
         entry["upload_duration"] = round(time.monotonic() - started, 3)
         return entry | ({"is_public": place["is_public"]} if "is_public" in place else {})

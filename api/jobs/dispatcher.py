@@ -21,6 +21,7 @@ from ..errors import (
     JobExpired,
     JobTimedOut,
     PromptLost,
+    SecretsUnreadable,
     StoreUnavailable,
     TargetRefused,
     WorkerError,
@@ -259,7 +260,10 @@ class Dispatcher:
             self._leave(job, threading.current_thread(), seat)
 
     def _result(self, job: Job, running: RunningJob, seat: Seat) -> dict[str, Any]:
-        request = self._intake.reopen(job.id)
+        try:
+            request = self._intake.reopen(job.id)
+        except SecretsUnreadable as error:
+            return failure(error)
         if request is None:
             return failure(InternalError("The job's request is no longer on the worker's disk; submit it again."))
         content, held = request
@@ -272,6 +276,7 @@ class Dispatcher:
             resume=resume,
             seat=seat,
             placement=Placement(job.target, job.label),
+            wants_previews=lambda: self._hub.wants_previews(job.id),
         )
         self._hub.publish(job.id, Kind.STARTED, {"attempt": job.attempts})
         return self._core(content, running.emit, running.token, None, host)

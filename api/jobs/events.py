@@ -64,10 +64,15 @@ class PreviewMade:
 
 @dataclass(frozen=True, slots=True)
 class OutputProduced:
-    """A node has written an output; it is delivered when the run ends."""
+    """A node has written an output; it is delivered when the run ends. `subfolder` is the caller's own.
+
+    What `is_temp` is delivered only where that is asked for.
+    """
 
     node_id: str
     filename: str
+    subfolder: str = ""
+    is_temp: bool = False
 
 
 @dataclass(frozen=True, slots=True)

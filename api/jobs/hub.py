@@ -46,14 +46,14 @@ class Subscription(AbstractContextManager["Subscription"]):
         self._loop = asyncio.get_running_loop()
         self._ready = asyncio.Event()
         self._lock = threading.Lock()
-        self._previews = previews
+        self.previews = previews
         self._only = only
         self._leave = leave
         self._waiting = deque(update for update in history if update.seq > known)
 
     def offer(self, update: Update) -> None:
         """Queue an update, from any thread."""
-        if (update.kind is Kind.PREVIEW and not self._previews) or self._only not in {None, update.kind}:
+        if (update.kind is Kind.PREVIEW and not self.previews) or self._only not in {None, update.kind}:
             return
         with self._lock:
             self._waiting.append(update)
@@ -166,6 +166,11 @@ class EventHub:
         with self._lock:
             memory = self._memory.get(job_id)
             return memory[-1] if memory else None
+
+    def wants_previews(self, job_id: JobId) -> bool:
+        """Whether a reader of the job has asked for pictures of the unfinished work."""
+        with self._lock:
+            return any(reader.previews for reader in self._readers.get(job_id, ()))
 
     def readers(self) -> int:
         """How many subscriptions there are."""

@@ -2,8 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
@@ -11,14 +12,17 @@ from ..errors import Detail, InvalidInputFile
 from ..ids import JobId
 from ..sealing import Sealer
 from .files import link_or_copy, translated_disk_errors
+from .misspelled import names_of
 from .request import ImageSpec, JobRequest
+from .request_fields import EnvelopeFields, InputFields
 from .spool import Spool
 
 UPLOAD = "upload:"
 _HELD = "held:"
-# Where callers put keys of their own: in the input, and beside it.
-_SECRET_INPUTS = ("comfy_org_api_key", "api_key_comfy_org", "s3", "report")
-_SECRET_ENVELOPE = ("s3Config",)
+# Everything else is sealed: where callers put keys of their own, and what is no field of ours, since callers put them
+# there as well (ComfyUI's `extra_data`, a slip of the pen). So it is beside the input.
+_OPEN_INPUTS = frozenset(names_of(InputFields)) - {"comfy_org_api_key", "api_key_comfy_org", "s3", "report"}
+_OPEN_ENVELOPE = frozenset({"id", "input", *names_of(EnvelopeFields)}) - {"s3Config"}
 
 KeepInline = Callable[[ImageSpec, Path], bool]
 FindUpload = Callable[[str], Path | None]
@@ -55,21 +59,25 @@ class Intake:
         """Keep the job's request and its files; `files` by source. Raises InvalidInput for bad files, DiskFull."""
         given = _input_of(job)
         images = [dict(image) for image in given.get("images") or ()]
+        held: dict[ImageSpec, Path] = {}
         for index, (image, spec) in enumerate(zip(images, request.images, strict=True)):
-            if self._keep(job_id, index, spec, files):
+            if self._keep(spec, self._spool.held_file(job_id, index), files, held):
                 image["image"] = f"{_HELD}{index}"
         if images:
             given["images"] = images
-        kept = {**job, "id": job_id, "input": self._sealed(given, _SECRET_INPUTS)}
-        self._spool.keep_request(job_id, self._sealed(kept, _SECRET_ENVELOPE))
+        kept = {**job, "id": job_id, "input": self._sealed(given, _OPEN_INPUTS)}
+        self._spool.keep_request(job_id, self._sealed(kept, _OPEN_ENVELOPE))
 
     def reopen(self, job_id: JobId) -> tuple[dict[str, Any], dict[str, Path]] | None:
-        """The job as the handler takes it, and the files behind its sources; None when the request is gone."""
+        """The job as the handler takes it, and the files behind its sources; None when the request is gone.
+
+        Raises SecretsUnreadable.
+        """
         kept = self._spool.request(job_id)
         if kept is None:
             return None
-        job = self._opened(kept, _SECRET_ENVELOPE)
-        job["input"] = self._opened(kept["input"], _SECRET_INPUTS)
+        job = self._opened(kept, _OPEN_ENVELOPE)
+        job["input"] = self._opened(kept["input"], _OPEN_INPUTS)
         return job, {f"{_HELD}{path.name}": path for path in self._spool.held_files(job_id)}
 
     def shown(self, job_id: JobId) -> dict[str, Any] | None:
@@ -77,13 +85,23 @@ class Intake:
         kept = self._spool.request(job_id)
         if kept is None:
             return None
-        shown = {name: value for name, value in kept["input"].items() if name not in _SECRET_INPUTS}
+        shown = {name: value for name, value in kept["input"].items() if name in _OPEN_INPUTS}
         if shown.get("images"):
             shown["images"] = [{**image, "image": _shown_source(str(image["image"]))} for image in shown["images"]]
         return shown
 
-    def _keep(self, job_id: JobId, index: int, spec: ImageSpec, files: Files) -> bool:
-        place = self._spool.held_file(job_id, index)
+    def _keep(self, spec: ImageSpec, place: Path, files: Files, held: dict[ImageSpec, Path]) -> bool:
+        alike = replace(spec, name=PurePosixPath(spec.name).suffix.lower(), field="")
+        if alike in held:
+            # Read and checked once: a large picture takes seconds to decode, and no more than its name to send again.
+            link_or_copy(held[alike], place)
+        elif self._is_written(spec, place, files):
+            held[alike] = place
+        else:
+            return False
+        return True
+
+    def _is_written(self, spec: ImageSpec, place: Path, files: Files) -> bool:
         if spec.source in files:
             with translated_disk_errors(place), place.open("wb") as kept:
                 files[spec.source].seek(0)
@@ -102,12 +120,11 @@ class Intake:
         link_or_copy(upload, place)
         return True
 
-    def _sealed(self, value: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-        secrets = {name: self._sealer.seal(value[name]) for name in names if value.get(name)}
-        return {**value, **secrets}
+    def _sealed(self, value: Mapping[str, Any], but: Collection[str]) -> dict[str, Any]:
+        return {name: self._sealer.seal(each) if each and name not in but else each for name, each in value.items()}
 
-    def _opened(self, value: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-        return {**value, **{name: self._sealer.open(value[name]) for name in names if name in value}}
+    def _opened(self, value: Mapping[str, Any], but: Collection[str]) -> dict[str, Any]:
+        return {name: each if name in but else self._sealer.open(each) for name, each in value.items()}
 
 
 def _shown_source(source: str) -> str | None:

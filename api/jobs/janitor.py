@@ -20,7 +20,10 @@ _ORPHAN_AGE_S = 3600.0
 
 
 class Janitor:
-    """One thread. `sweeps` are others' hourly duties (uploads, scratch space), `looks` those of every two seconds."""
+    """One thread. `sweeps` are others' hourly duties (uploads, scratch space), `looks` those of every two seconds.
+
+    `keeps_orphans`: folders without a job stay, since it may be their jobs that are missing.
+    """
 
     def __init__(
         self,
@@ -32,6 +35,7 @@ class Janitor:
         interval_s: float,
         sweeps: tuple[Callable[[], None], ...] = (),
         looks: tuple[Callable[[], None], ...] = (),
+        keeps_orphans: bool = False,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._service = service
@@ -42,6 +46,7 @@ class Janitor:
         self._interval_s = interval_s
         self._sweeps = sweeps
         self._looks = looks
+        self._keeps_orphans = keeps_orphans
         self._clock = clock
         self._looked_at = clock()
         self._patient_until = 0.0
@@ -61,7 +66,7 @@ class Janitor:
     def sweep(self) -> None:
         """What is done by the hour."""
         removed = self._service.cleanup(self._keep_s)
-        orphans = self._forget_orphans()
+        orphans = 0 if self._keeps_orphans else self._forget_orphans()
         for duty in self._sweeps:
             duty()
         if removed or orphans:

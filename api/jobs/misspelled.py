@@ -28,7 +28,7 @@ def misspelled(job: Mapping[Any, Any], raw: Mapping[Any, Any]) -> tuple[Detail, 
 def _of(given: Any, model: type[BaseModel], place: str, others: tuple[str, ...] = ()) -> list[Detail]:
     if not isinstance(given, Mapping):
         return []
-    names = {*_names(model), *others}
+    names = {*names_of(model), *others}
     unknown = [key for key in given if isinstance(key, str) and key not in names and len(key) <= _MAX_LENGTH]
     plain = {_plain(name): name for name in names}
     found = []
@@ -39,7 +39,8 @@ def _of(given: Any, model: type[BaseModel], place: str, others: tuple[str, ...] 
     return found
 
 
-def _names(model: type[BaseModel]) -> list[str]:
+def names_of(model: type[BaseModel]) -> list[str]:
+    """How callers may spell the model's fields."""
     names: list[str] = []
     for name, field in model.model_fields.items():
         alias = field.validation_alias

@@ -53,3 +53,13 @@ def folder_of(job_id: JobId, key: bytes) -> str:
 def is_job_folder(name: str) -> bool:
     """Whether a folder name is one that `folder_of` makes, with whatever key."""
     return bool(_JOB_FOLDER.fullmatch(name))
+
+
+def own_subfolder(subfolder: str) -> str:
+    """The caller's own part of an output's folder: the job's in front of it is ours.
+
+    A prompt that another worker has submitted lies in a folder of that worker's key.
+    """
+    own = subfolder.replace("\\", "/").strip("/")
+    first, _, rest = own.partition("/")
+    return rest.strip("/") if is_job_folder(first) else own

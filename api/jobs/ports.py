@@ -1,6 +1,6 @@
 """The interfaces the job core needs from the outside, and the values that cross them. Owned by the consumer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +13,11 @@ from .placement import Placement
 from .request import DeploymentSpec, S3Config
 
 Workflow = Mapping[str, Mapping[str, Any]]
+
+
+def nobody() -> bool:
+    """Where nobody wants a thing."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +64,7 @@ class RunRequest:
     """What a target needs to run one job. The workflow is checked but still carries the caller's names.
 
     `folder` is the job's own, below ComfyUI's input and output folders; `label` that of the ComfyUIs it may run on.
-    With a `deployment` the workflow is empty.
+    `wants_previews` is asked at each of them. With a `deployment` the workflow is empty.
     """
 
     job_id: JobId
@@ -70,7 +75,7 @@ class RunRequest:
     extra_pnginfo: Mapping[str, Any] = field(default_factory=dict)
     force: bool = False
     include_temp: bool = False
-    previews: bool = False
+    wants_previews: Callable[[], bool] = nobody
     facts: bool = False
     timeout_s: float | None = None
     resume: Attempt | None = None
@@ -127,8 +132,8 @@ class Report(Protocol):
     def told(self, event: JobEvent) -> None:
         """An event of the job."""
 
-    def outputs(self, outcome: RunOutcome) -> None:
-        """What it has made, while it is on local disk. Raises DeliveryFailed."""
+    def outputs(self, outcome: RunOutcome, cancel: CancelToken) -> None:
+        """What it has made, while it is on local disk. Raises DeliveryFailed, the reason of the cancel."""
 
     def ended(self, result: Mapping[str, Any]) -> None:
         """How it ended."""
@@ -182,7 +187,7 @@ class Host:
     `inline` takes the place of the sink that puts base64 into the result, `held` are the local files behind sources
     only the host can have written, and `resume` is the prompt an earlier worker submitted. `archive` gets a copy of
     every output, wherever else it goes. `seat` is the room it has taken for the job, `placement` where the job was
-    decided to run; without one the job's own words decide.
+    decided to run; without one the job's own words decide. `wants_previews` says whether somebody waits for previews.
     """
 
     inline: OutputSink | None = None
@@ -191,6 +196,7 @@ class Host:
     resume: Attempt | None = None
     seat: Seat | None = None
     placement: Placement | None = None
+    wants_previews: Callable[[], bool] = nobody
 
 
 class S3SinkFactory(Protocol):

@@ -9,8 +9,9 @@ from .json_value import NOT_TEXT, PlainCopier, encodable
 from .names import fault_of_name
 from .quoting import quote
 
-# RunPod's longest execution time.
+# RunPod's longest and shortest execution time.
 _MAX_TIMEOUT_S = 7 * 24 * 3600
+_MIN_POLICY_MS = 5000
 # PNG's own limits for the keyword of a text chunk, which each key becomes.
 _MAX_KEYWORD = 79
 
@@ -67,6 +68,13 @@ def _job_id(value: Any) -> Any:
     return value
 
 
+def _as_runpods(limit_ms: float) -> float:
+    if 0 < limit_ms < _MIN_POLICY_MS:
+        reason = f"is in ms, and must be 0 or {_MIN_POLICY_MS} at least; timeout_s in the input may be shorter"
+        raise PydanticCustomError("out_of_range", "{reason}", {"reason": reason})
+    return limit_ms
+
+
 Sound = Annotated[str, AfterValidator(_sound)]
 Text = Annotated[str, Field(min_length=1), AfterValidator(_sound)]
 JobIdText = Annotated[str, Field(max_length=256), BeforeValidator(_job_id)]
@@ -93,10 +101,14 @@ class ImageFields(Fields):
     model_config = ConfigDict(
         json_schema_extra={"example": {"name": "input.png", "image": "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAA"}}
     )
-    name: FileName
-    image: Text
-    max_bytes: Annotated[int, Field(gt=0), _no_flag("int_type")] | None = None
-    formats: Annotated[list[Sound], Field(min_length=1)] | None = None
+    name: FileName = Field(description="What nodes of the workflow call it; may have a subfolder")
+    image: Text = Field(description="Base64, a data URI, an http(s) or s3:// URL, or the ref of an upload")
+    max_bytes: Annotated[int, Field(gt=0), _no_flag("int_type")] | None = Field(
+        None, description="Refused when larger; none = MAX_INPUT_FILE_MB"
+    )
+    formats: Annotated[list[Sound], Field(min_length=1)] | None = Field(
+        None, description="Formats its content may have, e.g. png, jpeg, mp4; none = any a loader takes"
+    )
 
 
 class S3Fields(Fields):
@@ -112,21 +124,38 @@ class S3Fields(Fields):
             }
         }
     )
-    endpoint_url: Text = Field(validation_alias=AliasChoices("endpoint_url", "endpointUrl"))
-    access_key_id: Text = Field(validation_alias=AliasChoices("access_key_id", "accessId"))
-    secret_access_key: Text = Field(validation_alias=AliasChoices("secret_access_key", "accessSecret"))
-    bucket_name: Sound | None = Field(None, validation_alias=AliasChoices("bucket_name", "bucketName"))
-    region: Sound | None = None
-    prefix: Sound | None = None
+    endpoint_url: Text = Field(
+        validation_alias=AliasChoices("endpoint_url", "endpointUrl"),
+        description="Where the service is; may hold the bucket as host name or path. Also `endpointUrl`",
+    )
+    access_key_id: Text = Field(
+        validation_alias=AliasChoices("access_key_id", "accessId"), description="Its access key. Also `accessId`"
+    )
+    secret_access_key: Text = Field(
+        validation_alias=AliasChoices("secret_access_key", "accessSecret"),
+        description="Its secret key. Also `accessSecret`",
+    )
+    bucket_name: Sound | None = Field(
+        None,
+        validation_alias=AliasChoices("bucket_name", "bucketName"),
+        description="The bucket, when the endpoint does not hold it. Also `bucketName`",
+    )
+    region: Sound | None = Field(None, description="Its region, when the endpoint does not tell it")
+    prefix: Sound | None = Field(None, description="Put in front of the keys of the job's files")
 
 
 class PolicyFields(Fields):
-    """What the worker needs of RunPod's `policy`. 0 is no limit."""
+    """What the worker needs of RunPod's `policy`."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"executionTimeout": 600_000}})
     execution_timeout_ms: Annotated[
-        float, Field(ge=0, le=_MAX_TIMEOUT_S * 1000, allow_inf_nan=False), _no_flag("float_type")
-    ] = Field(0, validation_alias="executionTimeout")
+        float,
+        Field(ge=0, le=_MAX_TIMEOUT_S * 1000, allow_inf_nan=False),
+        _no_flag("float_type"),
+        AfterValidator(_as_runpods),
+    ] = Field(
+        0, validation_alias="executionTimeout", description="Longest execution in ms, 5000 at least; 0 = JOB_TIMEOUT"
+    )
 
 
 class EnvelopeFields(Fields):
@@ -142,14 +171,13 @@ class DeploymentFields(Fields):
     """What ComfyUI Deploy is to run: a deployment, or a workflow by id, by one of its versions or by name."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"name": "text2img", "inputs": {"prompt": "a cat"}}})
-    deployment_id: Known = ""
-    workflow_id: Known = ""
-    workflow_version_id: Known = ""
-    name: Known = ""
-    inputs: dict[str, Any] = {}
-    machine_id: Known = ""
-    # A GPU in its words, such as T4 or A10G.
-    gpu: Known = ""
+    deployment_id: Known = Field("", description="A deployment; or one of the next three")
+    workflow_id: Known = Field("", description="A workflow, in its newest version")
+    workflow_version_id: Known = Field("", description="One version of a workflow")
+    name: Known = Field("", description="A workflow by its name, as /api/deploy/workflows lists it")
+    inputs: dict[str, Any] = Field({}, description="Values of its inputs, by their names")
+    machine_id: Known = Field("", description="The machine it is to run on; none = the deployment's own")
+    gpu: Known = Field("", description="A GPU in ComfyUI Deploy's words, such as T4 or A10G")
 
     @model_validator(mode="after")
     def _names_one(self) -> "DeploymentFields":
@@ -171,11 +199,11 @@ class ReportFields(Fields):
             }
         }
     )
-    run_id: Annotated[Text, Field(max_length=200)]
-    status_url: Annotated[Text, Field(max_length=2048)]
-    upload_url: Annotated[Sound, Field(max_length=2048)] = ""
-    token: Annotated[Sound, Field(max_length=8192)] = ""
-    gpu_event_id: Annotated[Sound, Field(max_length=200)] | None = None
+    run_id: Annotated[Text, Field(max_length=200)] = Field(description="The run's id over there")
+    status_url: Annotated[Text, Field(max_length=2048)] = Field(description="Is told how the run stands")
+    upload_url: Annotated[Sound, Field(max_length=2048)] = Field("", description="Gives places for its files")
+    token: Annotated[Sound, Field(max_length=8192)] = Field("", description="Sent to both as Bearer")
+    gpu_event_id: Annotated[Sound, Field(max_length=200)] | None = Field(None, description="Handed back as it is")
 
 
 class InputFields(Fields):
@@ -191,33 +219,50 @@ class InputFields(Fields):
         }
     )
     # Its keys and nodes are checked as a graph, with node ids in the findings.
-    workflow: dict[Any, Any] = Field(validation_alias=AliasChoices("workflow", "prompt"))
-    images: list[ImageFields] = []
-    overrides: dict[str, Any] = {}
-    force: bool = False
+    workflow: dict[Any, Any] = Field(
+        validation_alias=AliasChoices("workflow", "prompt"),
+        description="The workflow in API format: nodes by their ids. Also `prompt`",
+    )
+    images: list[ImageFields] = Field([], description="Input files, which its nodes name")
+    overrides: dict[str, Any] = Field(
+        {}, description='Inputs to replace, by node id or title: {"6.text": "a cat", "My sampler.seed": 7}'
+    )
+    force: bool = Field(False, description="Render even what ComfyUI has cached")
     comfy_org_api_key: Sound | None = Field(
-        None, validation_alias=AliasChoices("comfy_org_api_key", "api_key_comfy_org")
+        None,
+        validation_alias=AliasChoices("comfy_org_api_key", "api_key_comfy_org"),
+        description="comfy.org key for API nodes; none = COMFY_ORG_API_KEY. Also `api_key_comfy_org`",
     )
-    extra_pnginfo: Annotated[dict[str, Any], AfterValidator(_pnginfo)] = {}
-    output_format: OutputFormat | None = None
-    output_quality: Annotated[int, Field(ge=1, le=100), _no_flag("int_type")] = 90
-    metadata: Annotated[Literal["keep", "strip"], Choice] | None = None
-    delivery: Annotated[Literal["base64", "s3"], Choice] | None = None
-    include_temp: bool = False
-    s3: S3Fields | None = None
+    extra_pnginfo: Annotated[dict[str, Any], AfterValidator(_pnginfo)] = Field(
+        {}, description="Passed on to nodes that write metadata into pictures"
+    )
+    output_format: OutputFormat | None = Field(None, description="Turn output pictures into it; none = as they are")
+    output_quality: Annotated[int, Field(ge=1, le=100), _no_flag("int_type")] = Field(
+        90, description="Of `output_format`, where it is jpeg or webp"
+    )
+    metadata: Annotated[Literal["keep", "strip"], Choice] | None = Field(
+        None, description="The workflow inside output pictures; none = OUTPUT_METADATA"
+    )
+    delivery: Annotated[Literal["base64", "s3"], Choice] | None = Field(
+        None, description="How outputs are delivered; none = s3 where a bucket is set, else base64"
+    )
+    include_temp: bool = Field(False, description="Deliver previews when the workflow saves nothing else")
+    s3: S3Fields | None = Field(None, description="A bucket for this job's outputs")
     timeout_s: Annotated[float, Field(gt=0, le=_MAX_TIMEOUT_S, allow_inf_nan=False), _no_flag("float_type")] | None = (
-        None
+        Field(None, description="Longest execution in s, without the wait for other jobs; none = JOB_TIMEOUT")
     )
-    receipt: bool = False
-    timings: bool = False
-    previews: bool = False
-    # A target, or the label of a ComfyUI: which there are changes while the worker runs.
-    # W3C's, of the span this job belongs to; one that is none is left aside.
-    traceparent: Known = ""
-    gpu: Annotated[Sound, Field(max_length=100), Choice] = ""
-    # The same, where the rules of routing let it be said: a machine of ComfyUI Deploy, or the name of a ComfyUI.
-    machine_id: Annotated[Sound, Field(max_length=100)] = ""
-    # Runs there instead of a workflow here.
-    deployment: DeploymentFields | None = None
-    # What a run of ComfyUI Deploy brings along when this worker is its machine.
-    report: ReportFields | None = None
+    receipt: bool = Field(False, description="Tell with the result how it was made, and how to make it again")
+    timings: bool = Field(False, description="Tell with the result the seconds of each stage")
+    previews: bool = Field(False, description="Have ComfyUI make preview pictures also while nobody follows")
+    traceparent: Known = Field("", description="W3C's, of the span this job belongs to; one that is none is ignored")
+    # Which there are changes while the worker runs.
+    gpu: Annotated[Sound, Field(max_length=100), Choice] = Field(
+        "", description="Where it runs: local, the name of a remote target, or the label of a ComfyUI; none = anywhere"
+    )
+    machine_id: Annotated[Sound, Field(max_length=100)] = Field(
+        "", description="The same for ROUTING_FILE: a machine of ComfyUI Deploy, or the name of a ComfyUI"
+    )
+    deployment: DeploymentFields | None = Field(
+        None, description="What ComfyUI Deploy is to run in place of a workflow here"
+    )
+    report: ReportFields | None = Field(None, description="Where ComfyUI Deploy is told of it, when it is its run")

@@ -76,8 +76,9 @@ def told(event: JobEvent) -> tuple[Kind, dict[str, Any]] | None:
             return Kind.PROGRESS, {"percent": percent, "nodes_done": done, "nodes_total": total}
         case PreviewMade(node_id=node_id, mime_type=mime_type, image=image):
             return Kind.PREVIEW, {"preview": Preview(node_id, mime_type, image)}
-        case OutputProduced(node_id=node_id, filename=filename):
-            return Kind.OUTPUT, {"node_id": node_id, "filename": filename}
+        case OutputProduced(node_id=node_id, filename=filename, subfolder=subfolder, is_temp=is_temp):
+            kind = "temp" if is_temp else "output"
+            return Kind.OUTPUT, {"node_id": node_id, "filename": filename, "subfolder": subfolder, "type": kind}
         case SocketChanged(connected=connected):
             return Kind.WARNING, dict(_SOCKET[connected])
         case _:

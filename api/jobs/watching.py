@@ -1,8 +1,9 @@
 """A job told as frames to one reader: a snapshot, what happens from then on, and the end. Knows no transport."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from dataclasses import replace
+from typing import NamedTuple
 
 from ..errors import JobNotFound
 from ..ids import JobId
@@ -15,9 +16,50 @@ from .view import Frame, View, counted
 
 # How long nothing may be heard of a job before the store is asked: another process may run or end it.
 _LOOK_AFTER_S = 1.0
+# With many jobs more, so that looking at them takes a few tenths of a core at most.
+_LOOK_AFTER_PER_JOB_S = 0.005
 _END = "end"
 
 Frames = AsyncGenerator[Frame | None, None]
+
+
+class _Seen(NamedTuple):
+    """A job as the store has it, and its place in line while it waits."""
+
+    job: Job
+    position: int | None
+
+
+class _Look(NamedTuple):
+    """A look into the store: when it began, and what it finds; None for a job that is gone."""
+
+    began_at: float
+    finding: asyncio.Task[_Seen | None]
+
+
+class _Looks:
+    """Looks at each job once a second, however many want to know. Belongs to an event loop."""
+
+    def __init__(self, look: Callable[[JobId], _Seen | None]) -> None:
+        self._look = look
+        # The oldest first; those of jobs that nobody asks about any more go.
+        self._looks: dict[JobId, _Look] = {}
+
+    def newest(self, job_id: JobId) -> asyncio.Task[_Seen | None] | None:
+        """What is found by a look that began within the last second; None when the next one is not due yet."""
+        now = asyncio.get_running_loop().time()
+        pause_s = max(_LOOK_AFTER_S, len(self._looks) * _LOOK_AFTER_PER_JOB_S)
+        look = self._looks.get(job_id)
+        if look is None or now - look.began_at >= pause_s:
+            self._looks.pop(job_id, None)
+            self._forget(now - 2 * pause_s - _LOOK_AFTER_S)
+            look = self._looks[job_id] = _Look(now, asyncio.create_task(asyncio.to_thread(self._look, job_id)))
+        # What is older may be older than what its reader has been told since.
+        return look.finding if now - look.began_at < _LOOK_AFTER_S else None
+
+    def _forget(self, before: float) -> None:
+        while self._looks and (job_id := next(iter(self._looks))) and self._looks[job_id].began_at < before:
+            del self._looks[job_id]
 
 
 class Watch:
@@ -26,6 +68,7 @@ class Watch:
     def __init__(self, service: JobService, hub: EventHub) -> None:
         self._service = service
         self._hub = hub
+        self._looks = _Looks(self._seen)
 
     async def job(self, job_id: JobId) -> Job:
         """The job. Raises JobNotFound."""
@@ -112,14 +155,23 @@ class Watch:
 
     async def _looked_up(self, updates: Subscription, view: View) -> list[Frame] | None:
         """What the store knows more; None when the job is gone."""
-        try:
-            job = await self.job(view.job_id)
-        except JobNotFound:
+        look = self._looks.newest(view.job_id)
+        if look is None:
+            return []
+        # Others wait for it too, and go on when this reader leaves.
+        seen = await asyncio.shield(look)
+        if seen is None:
             return None
-        position = await self._position(job)
         if not updates.is_empty:
             return []
-        return [self._numbered(f, _END) if f.event == Kind.FINISHED else f for f in view.seen(job, position)]
+        return [self._numbered(f, _END) if f.event == Kind.FINISHED else f for f in view.seen(*seen)]
+
+    def _seen(self, job_id: JobId) -> _Seen | None:
+        try:
+            job = self._service.get(job_id)
+        except JobNotFound:
+            return None
+        return _Seen(job, self._service.position(job_id) if job.status is Status.QUEUED else None)
 
     async def _position(self, job: Job) -> int | None:
         if job.status is not Status.QUEUED:

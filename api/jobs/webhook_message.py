@@ -59,17 +59,18 @@ def signed_headers(keys: Sequence[bytes], delivery_id: str, at: float, body: byt
     return headers
 
 
-def delivery_entry(delivery: Delivery, url: str) -> dict[str, Any]:
+def delivery_entry(delivery: Delivery, url: str | None) -> dict[str, Any]:
     """`{"id", "job_id", "event", "state", "host", "created_at", "next_at", "tries": [{"at", "outcome"}]}`.
 
-    `url` is the delivery's, opened where it was sealed. Of it only the host: the rest often is its receiver's secret.
+    `url` is the delivery's, opened where it was sealed; None where it cannot be. Of it only the host: the rest often is
+    its receiver's secret.
     """
     return {
         "id": delivery.id,
         "job_id": delivery.job_id,
         "event": f"job.{_WORDS[delivery.status]}",
         "state": delivery.state.value,
-        "host": host_of(url),
+        "host": None if url is None else host_of(url),
         "created_at": _iso(delivery.created_at),
         "next_at": _iso(delivery.due_at) if delivery.state is DeliveryState.DUE else None,
         "tries": [{"at": _iso(each.at), "outcome": each.outcome} for each in delivery.tries],

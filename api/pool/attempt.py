@@ -152,7 +152,7 @@ class Attempts:
             workflow,
             self._emit,
             hidden=self._inserted,
-            previews=self._request.previews,
+            wants_previews=self._request.wants_previews,
             told_percent=self._narrator.percent if self._narrator else 0.0,
         )
         self._started_at = time.time()

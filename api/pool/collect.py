@@ -8,7 +8,7 @@ from ..comfyui.client import ComfyClient
 from ..comfyui.history import HistoryEntry, HistoryFile
 from ..errors import ComfyError, ComfyUnreachable, Detail, OutputUnavailable, WorkerError
 from ..jobs.files import translated_disk_errors
-from ..jobs.names import is_job_folder
+from ..jobs.names import own_subfolder
 from ..jobs.ports import OutputFile, OutputText, RunRequest, Workflow
 from ..jobs.quoting import cut
 from ..outputs import own_workflow
@@ -107,7 +107,7 @@ class Collector:
             key=file.key,
             index=file.index,
             filename=name,
-            subfolder=self._own_subfolder(subfolder),
+            subfolder=own_subfolder(subfolder),
             kind=file.kind,
             reused=reused,
             path=path,
@@ -142,15 +142,6 @@ class Collector:
                 size_bytes += out.write(piece)
         self._raise_if_cancelled()  # it may be what ended the download
         return size_bytes, digest.hexdigest()
-
-    def _own_subfolder(self, subfolder: str) -> str:
-        """The caller's own part of the folder: the job's in front of it is ours.
-
-        A prompt that another worker has submitted lies in a folder of that worker's key.
-        """
-        own = subfolder.replace("\\", "/").strip("/")
-        first, _, rest = own.partition("/")
-        return rest.strip("/") if is_job_folder(first) else own
 
 
 def _sha256(path: Path) -> str:

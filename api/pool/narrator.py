@@ -1,7 +1,7 @@
 """Tells a job's listeners what ComfyUI says about its prompt, in the job's own words."""
 
 import math
-from collections.abc import Container
+from collections.abc import Callable, Container
 from typing import Any
 
 from ..comfyui.events import (
@@ -15,7 +15,7 @@ from ..comfyui.events import (
     PromptAccepted,
     PromptWaiting,
 )
-from ..comfyui.history import HistoryFile
+from ..comfyui.history import files_of
 from ..comfyui.progress import ProgressMeter
 from ..jobs.events import (
     Emit,
@@ -28,13 +28,14 @@ from ..jobs.events import (
     SocketChanged,
     StepReached,
 )
+from ..jobs.names import own_subfolder
 from ..jobs.ports import Workflow
 
 
 class Narrator:
     """One per run of a prompt. `told_percent` is where an earlier run of the same job had come to.
 
-    Nodes in `hidden` are the worker's own: nothing is told of them.
+    Nodes in `hidden` are the worker's own: nothing is told of them. Previews are passed on while somebody wants them.
     """
 
     def __init__(
@@ -42,14 +43,14 @@ class Narrator:
         workflow: Workflow,
         emit: Emit,
         *,
-        previews: bool,
+        wants_previews: Callable[[], bool],
         hidden: Container[str] = (),
         told_percent: float = 0.0,
     ) -> None:
         self._workflow = workflow
         self._hidden = hidden
         self._emit = emit
-        self._previews = previews
+        self._wants_previews = wants_previews
         self._meter = ProgressMeter([node_id for node_id in workflow if node_id not in hidden])
         self._told: ProgressMade | None = None
         self.percent = told_percent
@@ -81,7 +82,7 @@ class Narrator:
                 self._emit(StepReached(node_id, int(value), int(maximum)))
             case NodeExecuted(display_id=node_id, output=output) if output:
                 self._produced(node_id, output)
-            case Preview(image=image, mime_type=mime_type, node_id=preview_of) if self._previews:
+            case Preview(image=image, mime_type=mime_type, node_id=preview_of) if self._wants_previews():
                 self._emit(PreviewMade(preview_of or self.last_node or "", mime_type, image))
             case _:
                 pass
@@ -98,9 +99,7 @@ class Narrator:
         self._emit(NodeStarted(node_id, str(node.get("class_type", "")), str(title)))
 
     def _produced(self, node_id: str, output: Any) -> None:
-        for value in output.values():
-            for item in value if isinstance(value, list) else ():
-                name = item.get("filename") if isinstance(item, dict) else None
-                file = HistoryFile(node_id, "", 0, name, "", "") if isinstance(name, str) else None
-                if file and file.plain:
-                    self._emit(OutputProduced(node_id, file.plain[0]))
+        for file in files_of(node_id, output):
+            if file.plain and file.kind != "input":
+                name, subfolder = file.plain
+                self._emit(OutputProduced(node_id, name, own_subfolder(subfolder), is_temp=file.kind == "temp"))

@@ -45,7 +45,7 @@ class Collector:
                 continue
             found.append(fetched)
             missing += [Detail(node_id=file.node_id, code="output_missing", message=remark)] if remark else []
-            emit(OutputProduced(file.node_id, fetched.filename))
+            emit(OutputProduced(file.node_id, fetched.filename, fetched.subfolder))
         if errors and not found:
             raise errors[0]
         return tuple(found), missing

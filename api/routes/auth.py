@@ -3,16 +3,16 @@
 import base64
 import hashlib
 import hmac
-import ipaddress
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..errors import Forbidden, Unauthorized
+from .origin import is_foreign, is_loopback, is_rebound
 
 ANONYMOUS = "anonymous"
 TOKEN = "token"  # noqa: S105 - the name of a query parameter
@@ -116,14 +116,20 @@ class Guard:
 
     def warning(self, host: str) -> str | None:
         """What to tell the operator when anybody on the network can use the worker."""
-        if not self.is_open or _is_loopback(host):
+        if not self.is_open or is_loopback(host):
             return None
         return f"Anybody who reaches {host} can run jobs: set API_KEY, or bind API_HOST to 127.0.0.1."
 
     def _unkeyed(self, scope: Scope, caller: Caller | None) -> Caller:
         # Keys are what stops pages of other sites; without them the browser's own words have to.
-        if scope.get("method") not in _SAFE_METHODS and is_foreign(Headers(scope=scope), self._allowed_origins):
+        headers = Headers(scope=scope)
+        if scope.get("method") != "OPTIONS" and is_foreign(headers, self._allowed_origins):
             raise Forbidden("Pages of another site may not do this: add the site to CORS_ORIGINS.")
+        if is_rebound(scope, headers, self._allowed_origins):
+            raise Forbidden(
+                "Without API_KEY web pages reach the worker by its address or a local name only: set a key, or add "
+                "http://NAME:PORT, as it was asked for, to CORS_ORIGINS."
+            )
         return caller or Caller(ANONYMOUS, is_operator=not self._admin)
 
     def _has_link(self, scope: Scope) -> bool:
@@ -156,17 +162,6 @@ class Authentication:
             caller = self._guard.admit(scope)
             scope.setdefault("state", {}).update(caller=caller.name, is_operator=caller.is_operator)
         await self._app(scope, receive, send)
-
-
-def is_foreign(headers: Headers, allowed: Collection[str] = ()) -> bool:
-    """Whether a browser says that a page of another, not allowed, site sent this."""
-    origin = headers.get("origin")
-    if origin is None or origin in allowed or "*" in allowed:
-        return False
-    site = headers.get("sec-fetch-site")
-    if site:
-        return site not in {"same-origin", "none"}
-    return urlsplit(origin).netloc != headers.get("host")
 
 
 def _operator(caller: Caller | None) -> Caller:
@@ -214,10 +209,3 @@ def _signature(secret: bytes, path: str, expires: int) -> str:
 
 def _is_below(path: str, prefixes: Sequence[str]) -> bool:
     return any(path == prefix or path.startswith(f"{prefix}/") for prefix in prefixes)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -13,7 +13,7 @@ from ..gallery.given import Given
 from .answers import answer
 from .file_form import FileForm, read_form
 from .gallery_item import ITEM_EXAMPLE, PATH, SHA256, GalleryItem, GalleryLinks
-from .json_object import parse_object
+from .json_object import in_turn, parse_object
 from .paths import COMFY_INGEST, INGEST_FIELDS_BYTES
 
 _STORED = f"2024-01-01/{SHA256}.png"
@@ -33,8 +33,12 @@ _FORM: dict[str, Any] = {
                     "type": "object",
                     "required": ["file"],
                     "properties": {
-                        "file": {"type": "string", "format": "binary"},
-                        "prompt_id": {"type": "string", "maxLength": INGEST_FIELDS_BYTES["prompt_id"]},
+                        "file": {"type": "string", "format": "binary", "description": "The picture, video or sound"},
+                        "prompt_id": {
+                            "type": "string",
+                            "maxLength": INGEST_FIELDS_BYTES["prompt_id"],
+                            "description": "The prompt that made it",
+                        },
                         "workflow": {"type": "string", "description": "A JSON object: API format, or the editor's own"},
                         "metadata": {"type": "string", "description": "A JSON object"},
                     },
@@ -87,7 +91,7 @@ def router(gallery: Gallery, links: GalleryLinks) -> APIRouter:
     async def ingest(request: Request) -> Response:
         with await asyncio.to_thread(gallery.begin) as incoming:
             form = await read_form(request, incoming, INGEST_FIELDS_BYTES)
-            given = await asyncio.to_thread(_given, form)
+            given = await in_turn(_given, form)
             stored = await asyncio.to_thread(gallery.ingest, incoming, given)
         told = {
             **links.item(stored.entry),

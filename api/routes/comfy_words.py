@@ -84,7 +84,7 @@ class ComfyQueueRequest(InputFields, submissions.QueueFields):
     """A workflow in API format; beside it whatever a job may have. `client_id` is only given back."""
 
     model_config = _example({"workflow": _WORKFLOW, "client_id": "7c9e6679-7425-40de-944b-e07fc1f90ae7"})
-    client_id: str | None = Field(None, max_length=200)
+    client_id: str | None = Field(None, max_length=200, description="Handed back in the answer")
 
 
 class ComfyQueueResponse(BaseModel):

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
+from ..errors import SecretsUnreadable
 from ..ids import JobId
 from ..jobs.outbox import Delivery, DeliveryState
 from ..jobs.service import JobService
@@ -38,14 +39,17 @@ class DeliveryTry(BaseModel):
 
 
 class DeliveryEntry(BaseModel):
-    """One webhook of a job. Of its address only the host is shown; `next_at` is when it is tried again."""
+    """One webhook of a job. Of its address only the host is shown; `next_at` is when it is tried again.
+
+    `host` is null when the address cannot be read: the key beside the database is another one than it was sealed with.
+    """
 
     model_config = ConfigDict(json_schema_extra={"example": _ENTRY})
     id: str
     job_id: str
     event: str
     state: DeliveryState
-    host: str
+    host: str | None
     created_at: str
     next_at: str | None
     tries: list[DeliveryTry]
@@ -81,7 +85,7 @@ def router(
     @routes.get("/jobs/{job_id}/webhooks", summary="The delivery log of a job's webhooks")
     def log_of_job(job_id: str) -> DeliveryLog:
         job = service.get(job_id_of(job_id))
-        entries = [delivery_entry(each, open_url(each.url)) for each in deliveries(job.id)]
+        entries = [delivery_entry(each, _readable(open_url, each.url)) for each in deliveries(job.id)]
         return DeliveryLog.model_validate({"deliveries": entries})
 
     @routes.post("/webhooks/{delivery_id}/resend", summary="Send a webhook again, now", status_code=202)
@@ -91,3 +95,10 @@ def router(
         return Resent(delivery_id=delivery_id, state="due")
 
     return routes
+
+
+def _readable(open_url: Callable[[str], str], url: str) -> str | None:
+    try:
+        return open_url(url)
+    except SecretsUnreadable:
+        return None

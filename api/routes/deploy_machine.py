@@ -55,9 +55,9 @@ class MachineRun(BaseModel):
             }
         },
     )
-    prompt_id: str = ""
-    workflow_api_raw: dict[str, Any] = Field(default={})
-    inputs: dict[str, Any] | None = None
+    prompt_id: str = Field("", description="The run's id over there")
+    workflow_api_raw: dict[str, Any] = Field(default={}, description="The workflow in API format")
+    inputs: dict[str, Any] | None = Field(None, description="Values of its external nodes, by their input_id")
 
 
 class MachineRunTaken(BaseModel):
@@ -76,7 +76,7 @@ class MachineInterrupt(BaseModel):
     """Which run is to stop."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"prompt_id": _RUN_ID}})
-    prompt_id: str
+    prompt_id: str = Field(description="The run's id over there")
 
 
 class MachineMessage(BaseModel):

@@ -174,8 +174,8 @@ class DeployRunRequest(DeploymentFields, QueueFields):
     """A run: one of the ids or a name, its inputs, and what the queue needs. `images` are files inputs may name."""
 
     model_config = _example({"name": "text2img", "inputs": {"prompt": "a cat"}})
-    images: list[ImageFields] = Field(default=[])
-    timeout_s: Annotated[float, Field(gt=0)] | None = None
+    images: list[ImageFields] = Field(default=[], description="Files, which `inputs` name")
+    timeout_s: Annotated[float, Field(gt=0)] | None = Field(None, description="Longest run in s; none = JOB_TIMEOUT")
 
 
 class DeployRunAccepted(BaseModel):
@@ -249,7 +249,7 @@ class InvalidateRequest(Fields):
     """Which lists are to be asked for anew; none = all."""
 
     model_config = _example({"lists": ["machines"]})
-    lists: list[ListName] = Field(default=[])
+    lists: list[ListName] = Field(default=[], description="Those lists; none = all")
 
 
 class RunEvent(BaseModel):
@@ -268,9 +268,9 @@ class RunEvent(BaseModel):
             }
         },
     )
-    event_type: str | None = None
-    status: str | None = None
-    run_id: str | None = None
+    event_type: str | None = Field(None, description="run.updated, run.output")
+    status: str | None = Field(None, description="How the run stands, in its words")
+    run_id: str | None = Field(None, description="The run's id over there")
 
 
 class DeployState(BaseModel):

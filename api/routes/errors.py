@@ -66,6 +66,10 @@ STATUS: Mapping[type[WorkerError], HTTPStatus] = {
 }
 RUNPOD = "runpod"
 _RUNPOD_PREFIX = "/v2/"
+# The one call of RunPod's own local server that is only RunPod's.
+RUNSYNC = "/runsync"
+# Where its other paths are looked for when /v2/{endpoint_id} was left out.
+_RUNPOD_ROOTS = frozenset({"status-sync", "stream", "cancel", "retry", "purge-queue"})
 _PROBLEM = "application/problem+json"
 _JSON = "application/json"
 _JSON_TYPES = {_JSON, "application/*", "*/*"}
@@ -155,9 +159,9 @@ def speak_runpod(connection: HTTPConnection) -> None:
 
 
 async def respond(connection: HTTPConnection, error: Exception) -> Response | ASGIApp:
-    """The answer to any exception: an envelope, or the closing of a WebSocket that was accepted already."""
+    """The answer to any exception: an envelope, or the closing of a WebSocket where there is no other."""
     failure = _failure(connection, error)
-    if connection.scope["type"] == "websocket" and getattr(connection.state, "accepted", False):
+    if connection.scope["type"] == "websocket" and not _can_answer(connection):
         return WebSocketClose(code=_INTERNAL_CLOSE, reason=failure.code)
     if connection.scope.get("method") == "OPTIONS" and failure.status == HTTPStatus.METHOD_NOT_ALLOWED:
         return Response(status_code=204, headers=dict(failure.headers))
@@ -205,6 +209,12 @@ def weight_of(parameters: str) -> float:
     return 1.0
 
 
+def _can_answer(websocket: HTTPConnection) -> bool:
+    """Whether it is still being asked for, by a server that can answer this with more than yes and no."""
+    is_open = getattr(websocket.state, "accepted", False)
+    return not is_open and "websocket.http.response" in websocket.scope.get("extensions", {})
+
+
 def _failure(connection: HTTPConnection, error: Exception) -> Failure:
     if isinstance(error, WorkerError):
         return Failure(status_of(error), error.code, error.message, error.details, _headers(error))
@@ -245,15 +255,24 @@ def _refused(connection: HTTPConnection, error: HTTPException) -> Failure:
     message = error.detail if isinstance(error.detail, str) else status.phrase
     scope = connection.scope
     if message == status.phrase and status == HTTPStatus.NOT_FOUND:
-        message = f"There is no path {scope['path'][:_SHOWN_PATH]}; /docs lists those there are."
+        message = _no_path(scope["path"])
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = ", ".join(allowed_methods(scope))
         message = f"{scope['method']} is not possible here; allowed: {headers['Allow']}."
     return Failure(status, status.name, message, (), headers)
 
 
+def _no_path(path: str) -> str:
+    shown = path[:_SHOWN_PATH]
+    if path.split("/")[1] in _RUNPOD_ROOTS:
+        return f"There is no path {shown}; RunPod's API is below /v2/{{endpoint_id}}: /v2/{{endpoint_id}}{shown}."
+    return f"There is no path {shown}; /docs lists those there are."
+
+
 def _envelope(connection: HTTPConnection, failure: Failure) -> dict[str, Any]:
-    runpod = connection.scope["path"].startswith(_RUNPOD_PREFIX) or getattr(connection.state, "dialect", "") == RUNPOD
+    path = connection.scope["path"]
+    named = path.startswith(_RUNPOD_PREFIX) or path == RUNSYNC
+    runpod = named or getattr(connection.state, "dialect", "") == RUNPOD
     # RunPod's own word for a wrong key is the bare reason phrase.
     by_message = runpod and failure.status != HTTPStatus.UNAUTHORIZED
     return {

@@ -22,10 +22,7 @@ _STREAM = (
     "come back where it was: send it as `Last-Event-ID` (browsers do) or `?last_event_id=`, and what was missed and is "
     "still known follows, else a new snapshot. A reader who has seen everything gets 204, which browsers take as the "
     "end. Browsers cannot send a key: give them the link that POST /events/{job_id}/link makes.\n\n"
-    "The same frames come over a WebSocket as JSON (`{event, id, data}`): `/ws/{job_id}` for one job; `/ws` for as "
-    'many as are asked for, with messages `{"action": "subscribe", "job_id": …, "previews"?, "last_event_id"?}`, '
-    '`{"action": "unsubscribe", "job_id": …}`, `{"action": "ping"}`; without `job_id` it is all jobs. The key goes '
-    'into a header, a link\'s `?token=`, or the first message, `{"action": "auth", "key": …}`, within 5 s.'
+    "The same frames come over a WebSocket, see `/ws`."
 )
 _STREAMED: dict[int | str, dict[str, Any]] = {
     200: {"model": JobEvent, "description": "Events; the schema is that of one of them"},

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, Protocol
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..errors import Detail, InvalidInput
 from .body import JsonBody
@@ -64,7 +64,7 @@ class NewInstance(BaseModel):
     """`address` as in COMFY_HOST: host:port or a URL, with ;label=… and ;weight=… where wanted."""
 
     model_config = _example({"address": f"{_NAME};label=fast;weight=2"})
-    address: str
+    address: str = Field(description="host:port or a URL, with ;label=… and ;weight=… where wanted")
 
 
 class InstanceRemoved(BaseModel):

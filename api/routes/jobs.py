@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
+from starlette.concurrency import run_in_threadpool
 
 from ..jobs.job import Status
 from ..jobs.service import JobService
@@ -12,7 +13,7 @@ from . import native_job, runpod_job, submissions
 from .answers import answer, job_answer
 from .body import JsonBody
 from .dialects import dialect_of, job_id_of
-from .errors import RUNPOD, speak_runpod
+from .errors import RUNPOD, RUNSYNC, speak_runpod
 from .links import OutputLinks
 from .native_job import JobAccepted, JobDeleted, JobEntry, JobInput, JobPage, JobStatus
 from .paging import CURSOR_EXAMPLE, MOMENT_EXAMPLE, Moment, cursor_of, seconds_of, text_of
@@ -34,6 +35,8 @@ _FILTERS: Mapping[StatusFilter, frozenset[Status]] = {
     "cancelled": frozenset({Status.CANCELLED}),
     "timed_out": frozenset({Status.TIMED_OUT}),
 }
+# As RunPod's /runsync waits unless told otherwise.
+_SYNC_S = 90.0
 
 
 def router(service: JobService, links: OutputLinks) -> APIRouter:
@@ -63,6 +66,26 @@ def router(service: JobService, links: OutputLinks) -> APIRouter:
         headers = {**headers, "Location": f"/status/{accepted.job.id}"}
         return answer({"job_id": accepted.job.id, "status": "pending"}, 202, headers)
 
+    @routes.post(
+        RUNSYNC,
+        summary="Submit a job in RunPod's words and wait for its result",
+        description="As RunPod's local server has it, for 90 s at most; all of RunPod's API is at /v2/{endpoint_id}.",
+        responses={200: {"model": RunPodStatus, "description": "The job"}},
+        openapi_extra=submissions.documented(submissions.RunPodRequest),
+    )
+    async def run_sync(request: Request, body: JsonBody) -> Response:
+        accepted = await submissions.submit(service, request, submissions.runpod(body, sync=True))
+        body.clear()  # it may be many megabytes, and many callers may wait
+        headers = submissions.REPLAYED if accepted.replayed else {}
+        known = None if accepted.replayed else accepted.job
+        job = await service.wait(accepted.job.id, _SYNC_S, known, request.is_disconnected)
+        return await run_in_threadpool(job_answer, service, job, runpod_job.status_object, None, headers)
+
+    @routes.post(
+        "/status/{job_id}",
+        summary="The same, as RunPod's local server has it",
+        responses={200: {"model": JobStatus | RunPodStatus, "description": "The job"}},
+    )
     @routes.get(
         "/status/{job_id}",
         summary="A job and its result",

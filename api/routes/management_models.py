@@ -72,11 +72,13 @@ class DownloadRequest(Fields):
             }
         }
     )
-    url: Text
-    type: Text
-    name: Text | None = None
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None = None
-    overwrite: bool = False
+    url: Text = Field(description="http(s), hf://org/repo/path[@revision] or s3:// of the worker's own bucket")
+    type: Text = Field(description="The folder of models it goes to, as GET /v1/comfyui/models has them")
+    name: Text | None = Field(None, description="Its name, which may have subfolders; none = that of the URL")
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None = Field(
+        None, description="What the file has to be, in hex"
+    )
+    overwrite: bool = Field(False, description="Replace a file of that name")
 
 
 class DownloadEntry(BaseModel):

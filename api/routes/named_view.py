@@ -11,9 +11,10 @@ from ..workflows.input_kinds import ChoiceInput, FileInput, Input, SeedInput
 from ..workflows.manifest import file_inputs
 from ..workflows.named import NamedWorkflow
 from ..workflows.registry import Entry, Registry
-from .errors import ErrorBody, ErrorDetail
+from . import failures
+from .errors import ErrorDetail
 from .named_answers import NamedAccepted, NamedResult
-from .openapi import COMPONENTS, IDEMPOTENCY_KEY
+from .openapi import COMPONENTS, IDEMPOTENCY_KEY, operation_id
 
 _PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR42mM4IWcDAALUASNMnwvaAAAAAElFTkSuQmCC"
 _SOURCE = "Base64, a data URI, an http(s) URL, or the ref of an upload"
@@ -105,7 +106,7 @@ def documented(openapi: Callable[[], dict[str, Any]], registry: Registry, limits
         workflows = registry.workflows()
         paths = {path: item for workflow in workflows for path, item in _paths(workflow, limits).items()}
         _, answers = models_json_schema(
-            [(model, "serialization") for model in (NamedAccepted, NamedResult, ErrorBody)], ref_template=COMPONENTS
+            [(model, "serialization") for model in (NamedAccepted, NamedResult)], ref_template=COMPONENTS
         )
         schemas = {**document["components"]["schemas"], **answers["$defs"]}
         schemas |= {_schema_name(workflow): _schema(workflow, limits) for workflow in workflows}
@@ -149,13 +150,11 @@ def _example(workflow: NamedWorkflow, *, form: bool) -> dict[str, Any]:
 
 def _paths(workflow: NamedWorkflow, limits: FileLimits) -> Mapping[str, Any]:
     name = workflow.name
-    return {
-        f"/api/{name}": {"post": _operation(workflow, limits, is_async=False)},
-        f"/api/async/{name}": {"post": _operation(workflow, limits, is_async=True)},
-    }
+    paths = {f"/api/{name}": False, f"/api/async/{name}": True}
+    return {path: {"post": _operation(path, workflow, limits, is_async=word)} for path, word in paths.items()}
 
 
-def _operation(workflow: NamedWorkflow, limits: FileLimits, *, is_async: bool) -> dict[str, Any]:
+def _operation(path: str, workflow: NamedWorkflow, limits: FileLimits, *, is_async: bool) -> dict[str, Any]:
     manifest = workflow.manifest
     done = {
         "description": "The result",
@@ -163,11 +162,11 @@ def _operation(workflow: NamedWorkflow, limits: FileLimits, *, is_async: bool) -
     }
     later = {"description": "The job is kept, and not done yet", "content": _json(NamedAccepted)}
     required = any(kind.is_required for kind in manifest.inputs.values())
-    return {
+    operation: dict[str, Any] = {
         "tags": [_TAG],
         "summary": workflow.title + (", answered with the job's id" if is_async else ""),
         "description": manifest.description,
-        "operationId": f"{workflow.name}_{'async' if is_async else 'call'}",
+        "operationId": operation_id("post", path),
         "parameters": [IDEMPOTENCY_KEY] if is_async else [*_PARAMETERS, IDEMPOTENCY_KEY],
         "requestBody": {
             "required": required,
@@ -176,12 +175,9 @@ def _operation(workflow: NamedWorkflow, limits: FileLimits, *, is_async: bool) -
                 "multipart/form-data": {"schema": _schema(workflow, limits, form=True)},
             },
         },
-        "responses": {
-            **({} if is_async else {"200": done}),
-            "202": later,
-            "default": {"description": "What went wrong", "content": _json(ErrorBody)},
-        },
+        "responses": {**({} if is_async else {"200": done}), "202": later},
     }
+    return {**operation, "responses": failures.declared(path, "post", operation)}
 
 
 def _json(model: type[BaseModel]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,8 +11,8 @@ from fastapi.encoders import jsonable_encoder
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from . import openapi_examples
-from .auth import OPEN_PATHS
+from . import failures, openapi_examples, parameters
+from .auth import Guard
 from .errors import ErrorBody, Problem
 from .late import LateRoutes
 
@@ -31,13 +32,25 @@ IDEMPOTENCY_KEY: dict[str, Any] = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
     "example": "8e03978e-40d5-43dd-bc93-6894a57f9324",
 }
-# Every operation may end this way.
-_ERROR_RESPONSES: dict[int | str, dict[str, Any]] = {
-    "default": {
-        "model": ErrorBody,
-        "description": "What went wrong",
-        "content": {"application/problem+json": {"schema": {"$ref": COMPONENTS.format(model=Problem.__name__)}}},
-    }
+# In their order at /docs.
+_TAGS = {
+    "jobs": "Submit workflows, look at jobs, cancel and repeat them",
+    "runpod": "The same as RunPod's serverless API has it: its clients work with `/v2` as their base URL",
+    "workflows": "Workflows by name, each a call with inputs of its own",
+    "api jobs": "Jobs of named workflows: status, details, result",
+    "live": "What becomes of jobs, as server-sent events",
+    "outputs": "The files jobs have made",
+    "uploads": "Large inputs, sent once and named in jobs by their `ref`",
+    "queue": "The line of waiting jobs",
+    "webhooks": "What was sent to jobs' webhooks",
+    "comfy": "ComfyUI for browsers: queue a prompt, follow it, fetch its files",
+    "gallery": "Pictures that were made here or sent in, with how they were made",
+    "deploy": "ComfyUI Deploy: its workflows and runs, and this worker as its machine",
+    "management": "Workflows, outputs and the state of the worker",
+    "models": "Models on the worker's disk, and their download",
+    "metrics": "Numbers as JSON",
+    "health": "Whether it lives, is ready and is well; numbers for Prometheus",
+    "admin": "For the operator: clean up, reset, ComfyUIs",
 }
 
 
@@ -61,21 +74,33 @@ def _content(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
     return {"schema": {**schema, "$defs": definitions}, "examples": examples}
 
 
-def documented(
-    app: FastAPI, routers: Sequence[APIRouter | LateRoutes], *, is_open: bool
-) -> Callable[[], dict[str, Any]]:
+def operation_id(method: str, path: str) -> str:
+    """A name for functions of generated clients: get_jobs_job_id_input."""
+    return "_".join([method, *(re.findall(r"\w+", path.replace("-", "_")) or ["root"])])
+
+
+def documented(app: FastAPI, routers: Sequence[APIRouter | LateRoutes], guard: Guard) -> Callable[[], dict[str, Any]]:
     """An `app.openapi` over the app's routers, with the errors of all routes, the bodies' models and the keys."""
 
     @functools.cache
     def openapi() -> dict[str, Any]:
-        # Only an app that includes the routers adds to each route what all of them may answer.
-        listed = FastAPI(title=app.title, description=app.description, version=app.version, responses=_ERROR_RESPONSES)
+        # Only an app that includes the routers adds to each route what all of them may answer. A default keeps FastAPI
+        # from adding its own 422; it gives way to what each may answer really.
+        listed = FastAPI(
+            title=app.title,
+            description=app.description,
+            version=app.version,
+            license_info={"name": "MIT", "identifier": "MIT"},
+            responses={"default": {"model": ErrorBody}},
+        )
         for each in routers:
             for router in each.routers() if isinstance(each, LateRoutes) else (each,):
                 listed.include_router(router)
         document = listed.openapi()
         _add_components(document)
-        _add_security(document, is_open)
+        _add_answers(document, guard)
+        _add_security(document, guard)
+        _add_tags(document)
         return document
 
     return openapi
@@ -86,14 +111,14 @@ def _example(document: dict[str, Any], model: type[BaseModel]) -> Any:
     return schema.get("example", next(iter(schema.get("examples", [])), None))
 
 
-def _operations(document: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def _operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     paths = document.get("paths", {})
-    return [(path, operation) for path, operations in paths.items() for operation in operations.values()]
+    return [(path, method, each) for path, operations in paths.items() for method, each in operations.items()]
 
 
 def _add_components(document: dict[str, Any]) -> None:
     schemas = document["components"].setdefault("schemas", {})
-    for _, operation in _operations(document):
+    for _, _, operation in _operations(document):
         if "requestBody" not in operation:
             continue
         # A copy: FastAPI has put in the route's own object, and may be asked for the document again.
@@ -110,9 +135,23 @@ def _add_components(document: dict[str, Any]) -> None:
     document["components"]["schemas"] = dict(sorted(schemas.items()))
 
 
-def _add_security(document: dict[str, Any], is_open: bool) -> None:
+def _add_answers(document: dict[str, Any], guard: Guard) -> None:
+    for path, method, operation in _operations(document):
+        operation["operationId"] = operation_id(method, path)
+        del operation["responses"]["default"]
+        operation["responses"] = failures.declared(path, method, operation, is_free=guard.opens(path))
+        parameters.complete(path, operation.get("parameters", []))
+    document["components"]["responses"] = failures.responses()
+
+
+def _add_security(document: dict[str, Any], guard: Guard) -> None:
     document["components"]["securitySchemes"] = _SECURITY
-    document["security"] = [{name: []} for name in _SECURITY] + ([{}] if is_open else [])
-    for path, operation in _operations(document):
-        if path in OPEN_PATHS:
+    document["security"] = [{name: []} for name in _SECURITY] + ([{}] if guard.is_open else [])
+    for path, _, operation in _operations(document):
+        if guard.opens(path):
             operation["security"] = []
+
+
+def _add_tags(document: dict[str, Any]) -> None:
+    used = {tag for _, _, operation in _operations(document) for tag in operation.get("tags", [])}
+    document["tags"] = [{"name": name, "description": text} for name, text in _TAGS.items() if name in used]

@@ -53,5 +53,5 @@ def _of_others(schema: Schema) -> Schema:
 def _may_be_null(schema: Schema) -> bool:
     # One that says nothing takes anything.
     return not {"type", "anyOf", "oneOf", "$ref", "const", "enum"} & schema.keys() or any(
-        each.get("type") == "null" for each in schema.get("anyOf", ())
+        each.get("type") == "null" for each in (schema, *schema.get("anyOf", ()))
     )

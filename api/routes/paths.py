@@ -3,8 +3,8 @@
 COMFY_PREFIX = "/api/comfy"
 COMFY_VIEW = f"{COMFY_PREFIX}/view"
 COMFY_INGEST = f"{COMFY_PREFIX}/ingest"
-# The fields of an ingest beside its file: as large as a workflow has ever been, and more metadata than anybody reads.
-INGEST_FIELDS_BYTES = {"prompt_id": 200, "workflow": 10_000_000, "metadata": 1_000_000}
+# The fields of an ingest beside its file: a workflow of 10,000 nodes, and more metadata than anybody reads.
+INGEST_FIELDS_BYTES = {"prompt_id": 200, "workflow": 2_000_000, "metadata": 1_000_000}
 INGEST_ROOM_BYTES = sum(INGEST_FIELDS_BYTES.values()) + 100_000
 
 DEPLOY_PREFIX = "/api/deploy"
@@ -13,3 +13,6 @@ DEPLOY_WEBHOOK = f"{DEPLOY_PREFIX}/webhook"
 DEPLOY_WEBHOOK_BYTES = 2_000_000
 DEPLOY_OPERATOR_PATHS = (f"{DEPLOY_PREFIX}/cache/invalidate",)
 DEPLOY_MACHINE_PREFIX = "/comfyui-deploy"
+
+# Where callers stay to be told of jobs, over server-sent events or WebSockets.
+STREAM_PATHS = ("/events", "/ws", f"{COMFY_PREFIX}/stream", "/v1/comfyui/stream")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..errors import Detail, InvalidInput
 from ..jobs.job import Priority
@@ -87,14 +87,14 @@ class MoveToEnd(BaseModel):
     """To the front of the line, or to its back."""
 
     model_config = _example({"to": "first"})
-    to: Literal["first", "last"]
+    to: Literal["first", "last"] = Field(description="Where in line")
 
 
 class MoveBefore(BaseModel):
     """In front of another waiting job."""
 
     model_config = _example({"before": _OTHER_ID})
-    before: str
+    before: str = Field(description="The id of the other job")
 
 
 def router(service: JobService, clock: Callable[[], float] = time.time) -> APIRouter:

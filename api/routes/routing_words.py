@@ -46,12 +46,16 @@ class ExplainRequest(Fields):
     """
 
     model_config = _example({"workflow_name": "Text To Image v2", "models": ["flux1-dev.safetensors"]})
-    workflow_name: Annotated[Sound, Field(max_length=256)] = ""
-    workflow: dict[str, Any] = Field(default_factory=dict)
-    models: list[Annotated[Sound, Field(max_length=512)]] = Field(default=[], max_length=200)
-    gpu: Annotated[Sound, Field(max_length=100)] = ""
-    machine_id: Annotated[Sound, Field(max_length=100)] = ""
-    job_id: Annotated[Sound, Field(max_length=100)] = ""
+    workflow_name: Annotated[Sound, Field(max_length=256)] = Field("", description="What the workflow is called")
+    workflow: dict[str, Any] = Field(
+        default_factory=dict, description="The workflow in API format, for its name and models"
+    )
+    models: list[Annotated[Sound, Field(max_length=512)]] = Field(
+        default=[], max_length=200, description="File names of the models it needs"
+    )
+    gpu: Annotated[Sound, Field(max_length=100)] = Field("", description="As in a job")
+    machine_id: Annotated[Sound, Field(max_length=100)] = Field("", description="As in a job")
+    job_id: Annotated[Sound, Field(max_length=100)] = Field("", description="The id of the job, or any other text")
 
 
 class Place(BaseModel):

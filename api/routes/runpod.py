@@ -104,10 +104,14 @@ def _add_looks(routes: APIRouter, service: JobService, links: OutputLinks) -> No
         summary="What is new of a job, each once: how far it is, and its result at the end",
         responses={200: {"model": RunPodStream, "description": "What is new, after a second at most"}},
     )
-    async def stream(endpoint_id: str, job_id: str) -> Response:
+    async def stream(endpoint_id: str, job_id: str, request: Request) -> Response:
         with _in_runpods_words():
-            job = await service.wait(job_id_of(job_id), _STREAM_S)
-            return await run_in_threadpool(_streamed, service, job, chunks.is_new(job))
+            job = await service.wait(job_id_of(job_id), _STREAM_S, is_gone=request.is_disconnected)
+            told = await run_in_threadpool(_streamed, service, job, chunks.is_new(job))
+        # Who has left meanwhile comes back for it.
+        if not await request.is_disconnected():
+            chunks.hand_out(job)
+        return told
 
 
 def _add_changes(routes: APIRouter, service: JobService) -> None:
@@ -144,14 +148,19 @@ class _Chunks:
         self._handed_out: OrderedDict[JobId, object] = OrderedDict()
 
     def is_new(self, job: Job) -> bool:
-        """Whether the job has come further since it was last asked about; from now on that is known."""
-        state = (job.attempt, job.status, job.progress, job.node, job.step)
-        known = self._handed_out.get(job.id)
-        self._handed_out[job.id] = state
+        """Whether the job has come further than what was handed out."""
+        return self._handed_out.get(job.id) != _state(job)
+
+    def hand_out(self, job: Job) -> None:
+        """From now on this is known."""
+        self._handed_out[job.id] = _state(job)
         self._handed_out.move_to_end(job.id)
         if len(self._handed_out) > _STREAMS:
             self._handed_out.popitem(last=False)
-        return known != state
+
+
+def _state(job: Job) -> object:
+    return job.attempt, job.status, job.progress, job.node, job.step
 
 
 def _described(

@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
+from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter, WebSocket, WebSocketDisconnect
+from fastapi import APIRouter, HTTPException, WebSocket, WebSocketDisconnect
 
 from ..errors import Forbidden, InvalidInput, RateLimited, WorkerError
 from ..ids import JobId
@@ -13,8 +14,9 @@ from ..jobs.view import Frame
 from ..jobs.watching import Frames, Watch
 from .auth import LINKED, UNPROVEN
 from .dialects import job_id_of
+from .open_streams import OneMore
 from .socket_messages import next_message
-from .streaming import as_message
+from .streaming import SocketEvent, as_message
 
 # For the door: a browser cannot send a key before its first message.
 LATE_PATHS = ("/ws",)
@@ -24,6 +26,16 @@ _MAX_ID = 100
 _NORMAL, _POLICY = 1000, 1008
 # In place of a job id: all jobs.
 _ALL = JobId("")
+_SOCKET = (
+    "To be opened as a WebSocket; other requests get 426. Messages from it are JSON, `{event, id, data}`: the events "
+    "of `/events/{job_id}`, and answers. `/ws/{job_id}` follows one job; `/ws` as many as are asked for, with messages "
+    '`{"action": "subscribe", "job_id": …, "previews"?, "last_event_id"?}`, `{"action": "unsubscribe", "job_id": …}`, '
+    '`{"action": "ping"}`; without `job_id` it is all jobs. The key goes into a header, a link\'s `?token=`, or the '
+    'first message, `{"action": "auth", "key": …}`, within 5 s.'
+)
+_MESSAGES: dict[int | str, dict[str, Any]] = {
+    200: {"model": SocketEvent, "description": "What comes over the open socket; the schema is that of one message"}
+}
 
 IsKey = Callable[[str], bool]
 
@@ -31,6 +43,10 @@ IsKey = Callable[[str], bool]
 def router(watch: Watch, is_key: IsKey, key_wait_s: float = _KEY_WAIT_S) -> APIRouter:
     """/ws and /ws/{job_id}; `is_key` says whether a key that came in a message, in so long, is a valid one."""
     routes = APIRouter(tags=["live"])
+
+    @routes.get("/ws", summary="Follow jobs over a WebSocket", description=_SOCKET, responses=_MESSAGES)
+    def no_socket() -> None:
+        raise HTTPException(HTTPStatus.UPGRADE_REQUIRED, "Open this as a WebSocket.", {"Upgrade": "websocket"})
 
     @routes.websocket("/ws")
     async def many(websocket: WebSocket) -> None:
@@ -60,6 +76,7 @@ class _Conversation:
         self._watch = watch
         self._key_wait_s = key_wait_s
         self._only = only
+        self._one_more: OneMore = websocket.state.one_more
         self._followed: dict[JobId, asyncio.Task[None]] = {}
 
     async def open(self, is_key: IsKey) -> bool:
@@ -138,7 +155,8 @@ class _Conversation:
 
     async def _follow(self, job_id: JobId, frames: Frames) -> None:
         try:
-            await self._pass_on(frames)
+            with self._one_more():
+                await self._pass_on(frames)
         except WorkerError as error:
             await self._refuse(error)
         except WebSocketDisconnect:

@@ -36,6 +36,7 @@ def _example(data: dict[str, Any]) -> ConfigDict:
     return ConfigDict(json_schema_extra={"example": data})
 
 
+_FILE = {"node_id": "9", "filename": "ComfyUI_00001_.png", "subfolder": "", "type": "output"}
 _SNAPSHOT = {
     **_ABOUT,
     "status": "running",
@@ -45,16 +46,18 @@ _SNAPSHOT = {
     "created_at": 1704067200.0,
     "started_at": 1704067205.0,
     "finished_at": None,
-    "outputs": [{"node_id": "9", "filename": "ComfyUI_00001_.png"}],
+    "outputs": [_FILE],
     **_NO_ERROR,
 }
 _QUEUED = {**_ABOUT, "position": 3, "again": False}
 _STARTED = {**_ABOUT, "stage": "preparing", "attempt": 1, "ahead": None}
 _PREVIEW = {**_ABOUT, "node_id": "3", "mime_type": "image/jpeg", "data": "/9j/4AAQSkZJRgABAQAAAQABAAD..."}
-_OUTPUT = {**_ABOUT, "node_id": "9", "filename": "ComfyUI_00001_.png"}
+_OUTPUT = {**_ABOUT, **_FILE}
 _WARNED = {**_ABOUT, "code": "SOCKET_LOST", "message": "The socket to ComfyUI is lost."}
 _FINISHED = {**_ABOUT, "status": "completed", **_NO_ERROR}
 _OVERVIEW = {"paused": False, "counts": _COUNTS}
+_LEFT = {"job_id": _JOB_ID}
+_REFUSED = {"code": "JOB_NOT_FOUND", "message": f"There is no job {_JOB_ID}."}
 
 
 class Reason(BaseModel):
@@ -87,11 +90,18 @@ class Progress(About):
 
 
 class OutputName(BaseModel):
-    """A file a node has written."""
+    """A file a node has written. In the result it has the same node, subfolder and name.
 
-    model_config = _example({"node_id": "9", "filename": "ComfyUI_00001_.png"})
+    Where `output_format` makes another kind of file of it, the end of the name differs.
+    """
+
+    model_config = _example(_FILE)
     node_id: str
     filename: str
+    subfolder: str
+    type: Literal["output", "temp"] = Field(
+        description="`temp` is in the result only with `include_temp`, when nothing else was saved"
+    )
 
 
 class Snapshot(Progress):
@@ -126,7 +136,7 @@ class Started(About):
 
 
 class Preview(About):
-    """A picture of the unfinished work, base64. Only when the job and the reader have asked for previews."""
+    """A picture of the unfinished work, base64. Only for readers who ask for previews, where ComfyUI makes some."""
 
     model_config = _example(_PREVIEW)
     node_id: str
@@ -134,12 +144,10 @@ class Preview(About):
     data: str
 
 
-class Output(About):
-    """A node has written a file; it can be fetched when the job has finished."""
+class Output(About, OutputName):
+    """A node has written a file; it can be fetched, and has its place among the outputs, when the job has finished."""
 
     model_config = _example(_OUTPUT)
-    node_id: str
-    filename: str
 
 
 class Warned(About):
@@ -164,6 +172,27 @@ class Overview(BaseModel):
     model_config = _example(_OVERVIEW)
     paused: bool
     counts: dict[Word, int]
+
+
+class Left(BaseModel):
+    """What is no longer followed; null for all jobs."""
+
+    model_config = _example(_LEFT)
+    job_id: str | None
+
+
+class Refused(BaseModel):
+    """Why what was asked for is not done, or no longer."""
+
+    model_config = _example(_REFUSED)
+    code: str
+    message: str
+
+
+class Nothing(BaseModel):
+    """There is no more to say."""
+
+    model_config = _example({})
 
 
 class SnapshotEvent(BaseModel):
@@ -247,6 +276,42 @@ class OverviewEvent(BaseModel):
     data: Overview
 
 
+class AuthenticatedEvent(BaseModel):
+    """The key in the message was right."""
+
+    model_config = _event("authenticated", {}, None)
+    event: Literal["authenticated"]
+    id: None
+    data: Nothing
+
+
+class PongEvent(BaseModel):
+    """Answers a ping."""
+
+    model_config = _event("pong", {}, None)
+    event: Literal["pong"]
+    id: None
+    data: Nothing
+
+
+class UnsubscribedEvent(BaseModel):
+    """No more frames of the job come."""
+
+    model_config = _event("unsubscribed", _LEFT, None)
+    event: Literal["unsubscribed"]
+    id: None
+    data: Left
+
+
+class ErrorEvent(BaseModel):
+    """A message was refused; the socket stays open."""
+
+    model_config = _event("error", _REFUSED, None)
+    event: Literal["error"]
+    id: None
+    data: Refused
+
+
 _News = QueuedEvent | StartedEvent | ProgressEvent | OutputEvent | WarningEvent | FinishedEvent
 
 
@@ -254,6 +319,17 @@ class JobEvent(RootModel[Annotated[SnapshotEvent | PreviewEvent | _News, Field(d
     """One event of a job: `event:`, `id:` and `data:` (JSON) of a server-sent event, one message of a WebSocket."""
 
     model_config = _event("progress", {**_ABOUT, **_PROGRESS})
+
+
+_Answers = AuthenticatedEvent | UnsubscribedEvent | PongEvent | ErrorEvent
+
+
+class SocketEvent(
+    RootModel[Annotated[SnapshotEvent | PreviewEvent | OverviewEvent | _News | _Answers, Field(discriminator="event")]]
+):
+    """One message of a WebSocket: what happens to the jobs it follows, and answers to messages."""
+
+    model_config = _event("pong", {}, None)
 
 
 class AnyJobEvent(RootModel[Annotated[OverviewEvent | _News, Field(discriminator="event")]]):

@@ -30,6 +30,7 @@ _LABEL_KEY = re.compile(r"[A-Za-z0-9_.-]{1,40}")
 _MAX_TTL_S = 30 * 24 * 3600
 _MAX_KEY = 255
 _QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
+_WEBHOOK = "http(s) URL that is told when the job has ended"
 _ENVELOPE = ("input", "policy", "s3Config")
 # Runs on any ComfyUI: it needs no model.
 _WORKFLOW: dict[str, Any] = {
@@ -66,12 +67,20 @@ Labels = Annotated[dict[Sound, Sound], AfterValidator(_labels)]
 
 
 class QueueFields(Fields):
-    """What a native body says beside the job's input. `ttl_s` is the longest wait in line."""
+    """What a native body says beside the job's input."""
 
-    priority: Annotated[Priority, BeforeValidator(_lower)] = Priority.NORMAL
-    webhook: Webhook | None = None
-    ttl_s: Annotated[float, Field(ge=1, le=_MAX_TTL_S, allow_inf_nan=False)] | None = None
-    labels: Labels = Field(default_factory=dict)
+    priority: Annotated[Priority, BeforeValidator(_lower)] = Field(
+        Priority.NORMAL, description="Higher ones start first; first in, first out within one"
+    )
+    webhook: Webhook | None = Field(None, description=_WEBHOOK)
+    ttl_s: Annotated[float, Field(ge=1, le=_MAX_TTL_S, allow_inf_nan=False)] | None = Field(
+        None, description="Longest wait in line in s, after which the job has timed out; none = no limit"
+    )
+    labels: Labels = Field(
+        default_factory=dict,
+        description=f"{_MAX_LABELS} names and values of your own at most, shown with the job; "
+        f"names of 1 to 40 letters, digits, _, . and -, values of {_MAX_LABEL_BYTES} bytes",
+    )
 
 
 class RunRequest(InputFields, QueueFields):
@@ -81,18 +90,19 @@ class RunRequest(InputFields, QueueFields):
 
 
 class RunPodPolicy(PolicyFields):
-    """RunPod's policy. Times in ms; `ttl` is the longest wait in line."""
+    """RunPod's policy. Times in ms."""
 
     model_config = ConfigDict(json_schema_extra={"example": _POLICY})
-    ttl: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
-    low_priority: bool = Field(False, validation_alias="lowPriority")
+    ttl: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = Field(
+        None, description="Longest wait in line in ms; none = no limit"
+    )
+    low_priority: bool = Field(False, validation_alias="lowPriority", description="Start after jobs without it")
 
 
-class RunPodFields(Fields):
-    """What the queue needs to know of a body in RunPod's words."""
+class RunPodFields(QueueFields):
+    """What the queue needs to know of a body in RunPod's words. What a native one may say holds here as well."""
 
-    webhook: Webhook | None = None
-    policy: RunPodPolicy = RunPodPolicy()
+    policy: RunPodPolicy = Field(default_factory=RunPodPolicy, description="Limits of its time, and its place in line")
 
 
 class RunPodRequest(RunPodFields):
@@ -106,8 +116,8 @@ class RunPodRequest(RunPodFields):
             }
         }
     )
-    input: InputFields
-    s3: S3Fields | None = Field(None, validation_alias="s3Config")
+    input: InputFields = Field(description="The job")
+    s3: S3Fields | None = Field(None, validation_alias="s3Config", description="A bucket for this job's outputs")
 
 
 _Model = TypeVar("_Model", QueueFields, RunPodFields)
@@ -137,12 +147,14 @@ def runpod(body: Mapping[str, Any], *, sync: bool = False, ttl_ms: float | None 
     """The Submission of a body in RunPod's words; `ttl_ms` is what the address says about it. Raises InvalidInput."""
     fields = _checked(RunPodFields, body)
     ttl_ms = fields.policy.ttl if fields.policy.ttl is not None else ttl_ms
+    by_policy = Priority.LOW if fields.policy.low_priority else Priority.NORMAL
     return Submission(
         job={key: body[key] for key in _ENVELOPE if key in body},
         dialect=RUNPOD,
-        priority=Priority.LOW if fields.policy.low_priority else Priority.NORMAL,
+        priority=fields.priority if "priority" in fields.model_fields_set else by_policy,
         webhook=fields.webhook or None,
-        ttl_s=ttl_ms / 1000 if ttl_ms is not None else None,
+        ttl_s=ttl_ms / 1000 if ttl_ms is not None else fields.ttl_s,
+        labels=fields.labels,
         id_prefix="sync-" if sync else "",
         waits=sync,
     )

@@ -48,7 +48,7 @@ class InstanceFinding(BaseModel):
 
 
 class ValidationReport(BaseModel):
-    """`ok`: some ComfyUI would run it. `outputs` are kinds of media; `expected_s` is null when nothing is known."""
+    """`ok`: some ComfyUI would run it. `outputs` are kinds of media; `expected_s` is null when nothing like it ran."""
 
     model_config = ConfigDict(
         json_schema_extra={

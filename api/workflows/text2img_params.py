@@ -121,14 +121,18 @@ class Text2ImgParams(Fields):
         description="What it must not show; without effect on Flux",
     )
     width: Side | None = Field(None, description="Rounded to a multiple of 8, for SD3 and Flux of 16")
-    height: Side | None = None
-    steps: Annotated[int, Field(ge=1, le=150), Whole] | None = None
+    height: Side | None = Field(None, description="The same; left out, what suits the family")
+    steps: Annotated[int, Field(ge=1, le=150), Whole] | None = Field(
+        None, description="How often it samples; left out, what suits the family"
+    )
     cfg: Annotated[float, Field(ge=0.1, le=20, allow_inf_nan=False), Whole] | None = Field(
         None, description="How closely it follows the words; for Flux, its guidance"
     )
     seed: Annotated[int, Field(ge=0, le=2**64 - 1), Whole] | None = Field(None, description="Left out, a random one")
-    sampler: Sound | None = Field(None, validation_alias=AliasChoices("sampler", "sampler_name"))
-    scheduler: Sound | None = None
+    sampler: Sound | None = Field(
+        None, validation_alias=AliasChoices("sampler", "sampler_name"), description="One of ComfyUI's"
+    )
+    scheduler: Sound | None = Field(None, description="One of ComfyUI's")
     batch_size: Annotated[int, Field(ge=1, le=64), Whole] = Field(
         1, validation_alias=AliasChoices("batch_size", "batch"), description="How many pictures"
     )
@@ -138,7 +142,7 @@ class Text2ImgParams(Fields):
     family: Annotated[FamilyName, BeforeValidator(_family)] | None = Field(
         None, description="What the checkpoint is; left out, its file tells or else its name"
     )
-    loras: list[Sound] = Field(default=[], max_length=_MAX_LORAS)
+    loras: list[Sound] = Field(default=[], max_length=_MAX_LORAS, description="LoRAs that ComfyUI offers, by name")
     lora_weights: Annotated[list[float] | dict[str, float], BeforeValidator(_weights)] = Field(
         default=[], description="One for each of loras in their order, or by name; those left out are 1"
     )

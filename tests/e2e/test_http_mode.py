@@ -43,6 +43,11 @@ def started(worker: ApiWorker, job_id: str) -> None:
     wait_for(lambda: worker.status(job_id)["status"] == "running" and _node(worker, job_id), "the node")
 
 
+def heard(worker: ApiWorker) -> None:
+    """Until the signal was taken. A busy machine makes it not ready for other reasons, and two signals into one."""
+    wait_for(lambda: worker.get("/readyz?verbose=1").json()["checks"]["serving"] != "ok", "the signal to be heard")
+
+
 def _node(worker: ApiWorker, job_id: str) -> Any:
     return (worker.status(job_id).get("progress") or {}).get("node_id")
 
@@ -74,6 +79,30 @@ def test_the_sdk_is_never_imported(comfyui: StandinProcess, tmp_path: Path) -> N
     assert not [name for name in imported if name.split(".")[0] == "runpod"]
 
 
+def test_arguments_are_refused_with_the_variables_to_use(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "handler.py", "--port", "9000"],
+        cwd=ROOT,
+        env={**os.environ, "HTTP_API_MODE": "true", "SQLITE_DB_PATH": str(tmp_path / "jobs.db")},
+        capture_output=True,
+        check=False,
+        text=True,
+        timeout=20,
+    )
+    assert ended.returncode == 1 and "--port 9000" in ended.stderr and "API_PORT" in ended.stderr
+
+
+def test_a_comfyui_that_never_came_up_is_unhealthy_to_runpods_clients(tmp_path: Path) -> None:
+    def workers(word: str) -> bool:
+        return bool(worker.get("/v2/any/health").json()["workers"][word] == 1)
+
+    with ApiWorker(tmp_path, f"http://127.0.0.1:{free_port()}", {"COMFY_START_TIMEOUT_S": "0.5"}) as worker:
+        wait_for(lambda: workers("unhealthy"), "the end of patience")
+        worker.know("COMFY_START_TIMEOUT_S", "60")
+        worker.start()
+        assert workers("initializing")
+
+
 def test_after_sigterm_a_running_job_is_finished_and_no_new_one_is_taken(
     comfyui: StandinProcess, tmp_path: Path
 ) -> None:
@@ -81,7 +110,8 @@ def test_after_sigterm_a_running_job_is_finished_and_no_new_one_is_taken(
         running = worker.submit(sample_jobs.job(sample_jobs.slow(2.0)))
         started(worker, running)
         worker.process.terminate()
-        wait_for(lambda: worker.get("/readyz").status_code == 503, "not ready any more")
+        heard(worker)
+        assert worker.get("/readyz").status_code == 503
         refused = worker.post("/run", json=_JOB["input"])
         assert (refused.status_code, refused.json()["code"]) == (503, "WORKER_STOPPING")
         assert worker.process.wait() == 0
@@ -124,7 +154,7 @@ def test_a_second_signal_ends_it_at_once(comfyui: StandinProcess, tmp_path: Path
     with ApiWorker(tmp_path, comfyui.url) as worker:
         started(worker, job_id := worker.submit(sample_jobs.job(sample_jobs.slow(20.0))))
         worker.process.terminate()
-        wait_for(lambda: worker.get("/readyz").status_code == 503, "the first signal")
+        heard(worker)
         worker.process.terminate()
         assert worker.process.wait(5) == 128 + signal.SIGTERM
         worker.start()

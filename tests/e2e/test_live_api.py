@@ -1,5 +1,6 @@
 """Uploads, events, outputs and checks of a whole worker: a real process, a stand-in as ComfyUI."""
 
+import base64
 import io
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,22 @@ def test_a_picture_goes_up_through_a_graph_and_down_again(worker: ApiWorker) -> 
     assert pixel == (54, 225, 195)  # ComfyUI cuts off what is behind the point
     part = worker.get(image["data"].removeprefix(worker.url), headers={"Range": "bytes=1-3"})
     assert part.content == b"PNG"
+
+
+def test_whoever_asks_for_previews_gets_them_whatever_the_job_says(worker: ApiWorker) -> None:
+    sleep = sample_jobs.node("RecSleep", image=["1", 0], steps=10, dt=0.1, seed=1, preview="JPEG")
+    workflow = {**sample_jobs.flat(0x1F2E3D), "3": sleep}
+    workflow["2"]["inputs"]["images"] = ["3", 0]
+    job_id = worker.submit({"input": {"workflow": workflow}})
+    with worker.session.get(f"{worker.url}/events/{job_id}?previews=true", stream=True, timeout=30) as answer:
+        frames = list(Stream(answer))
+    shown = [frame["data"] for frame in frames if frame["event"] == "preview"]
+    assert len(shown) >= 2
+    assert Image.open(io.BytesIO(base64.b64decode(shown[-1]["data"]))).format == "JPEG"
+    (made,) = [frame["data"] for frame in frames if frame["event"] == "output"]
+    (image,) = worker.get(f"/status/{job_id}").json()["result"]["images"]
+    named = ("node_id", "subfolder", "filename")
+    assert [made[name] for name in named] == [image[name] for name in named]
 
 
 def test_an_upload_outlasts_the_worker(worker: ApiWorker) -> None:

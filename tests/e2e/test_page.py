@@ -371,7 +371,7 @@ def assert_fits(visit: Visit) -> None:
 def test_the_documentation_needs_nobody_else(browser: Any, worker: ApiProcess) -> None:
     with Visit(browser, worker.url) as visit:  # which fails for a request to another host
         visit.page.goto(f"{worker.url}/docs")
-        operation = visit.page.locator("#operations-jobs-run_run_post")
+        operation = visit.page.locator("#operations-jobs-post_run")
         operation.click()
         operation.locator("text=Try it out").click()
         operation.locator("button:has-text('Execute')").click()

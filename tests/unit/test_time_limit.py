@@ -2,6 +2,7 @@
 
 import pytest
 
+from api.__main__ import main
 from api.settings import Settings
 from api.wiring import time_limit_s
 
@@ -19,3 +20,13 @@ from api.wiring import time_limit_s
 )
 def test_five_minutes_where_jobs_last(given: int | None, lasting: bool, limit_s: float | None) -> None:
     assert time_limit_s(Settings(job_timeout=given), lasting=lasting) == limit_s
+
+
+@pytest.mark.parametrize(("mode", "value"), [("true", "300000"), ("false", "–")])
+def test_the_settings_printed_are_those_in_force(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], mode: str, value: str
+) -> None:
+    monkeypatch.setenv("HTTP_API_MODE", mode)
+    assert main(["settings"]) == 0
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("JOB_TIMEOUT ")]
+    assert line.split()[1] == value

@@ -8,7 +8,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["health_api_comfy_health_get"];
+        get: operations["get_api_comfy_health"];
         put?: never;
         post?: never;
         delete?: never;
@@ -26,7 +26,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["queue_api_comfy_queue_post"];
+        post: operations["post_api_comfy_queue"];
         delete?: never;
         options?: never;
         head?: never;
@@ -40,7 +40,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["status_api_comfy_status__prompt_id__get"];
+        get: operations["get_api_comfy_status_prompt_id"];
         put?: never;
         post?: never;
         delete?: never;
@@ -56,7 +56,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["history_api_comfy_history__prompt_id__get"];
+        get: operations["get_api_comfy_history_prompt_id"];
         put?: never;
         post?: never;
         delete?: never;
@@ -72,7 +72,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["object_info_api_comfy_object_info_get"];
+        get: operations["get_api_comfy_object_info"];
         put?: never;
         post?: never;
         delete?: never;
@@ -88,7 +88,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["one_node_api_comfy_object_info__node__get"];
+        get: operations["get_api_comfy_object_info_node"];
         put?: never;
         post?: never;
         delete?: never;
@@ -104,7 +104,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["view_api_comfy_view_get"];
+        get: operations["get_api_comfy_view"];
         put?: never;
         post?: never;
         delete?: never;
@@ -120,7 +120,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["stream_api_comfy_stream__prompt_id__get"];
+        get: operations["get_api_comfy_stream_prompt_id"];
         put?: never;
         post?: never;
         delete?: never;
@@ -138,7 +138,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["link_api_comfy_stream__prompt_id__link_post"];
+        post: operations["post_api_comfy_stream_prompt_id_link"];
         delete?: never;
         options?: never;
         head?: never;
@@ -154,7 +154,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["ingest_api_comfy_ingest_post"];
+        post: operations["post_api_comfy_ingest"];
         delete?: never;
         options?: never;
         head?: never;
@@ -168,7 +168,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["page_api_comfy_gallery_get"];
+        get: operations["get_api_comfy_gallery"];
         put?: never;
         post?: never;
         delete?: never;
@@ -184,7 +184,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["days_api_comfy_gallery_days_get"];
+        get: operations["get_api_comfy_gallery_days"];
         put?: never;
         post?: never;
         delete?: never;
@@ -200,7 +200,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["facets_api_comfy_gallery_facets_get"];
+        get: operations["get_api_comfy_gallery_facets"];
         put?: never;
         post?: never;
         delete?: never;
@@ -216,10 +216,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["item_api_comfy_gallery__id__get"];
+        get: operations["get_api_comfy_gallery_id"];
         put?: never;
         post?: never;
-        delete: operations["delete_api_comfy_gallery__id__delete"];
+        delete: operations["delete_api_comfy_gallery_id"];
         options?: never;
         head?: never;
         patch?: never;
@@ -234,7 +234,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["undo_api_comfy_gallery__id__undo_post"];
+        post: operations["post_api_comfy_gallery_id_undo"];
         delete?: never;
         options?: never;
         head?: never;
@@ -248,7 +248,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["file_api_comfy_gallery__id__file_get"];
+        get: operations["get_api_comfy_gallery_id_file"];
         put?: never;
         post?: never;
         delete?: never;
@@ -264,7 +264,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get: operations["thumbnail_api_comfy_gallery__id__thumbnail_get"];
+        get: operations["get_api_comfy_gallery_id_thumbnail"];
         put?: never;
         post?: never;
         delete?: never;
@@ -282,7 +282,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        post: operations["text2img_api_comfy_text2img_post"];
+        post: operations["post_api_comfy_text2img"];
         delete?: never;
         options?: never;
         head?: never;
@@ -395,27 +395,44 @@ export interface components {
          * @description A workflow in API format; beside it whatever a job may have. `client_id` is only given back.
          */
         ComfyQueueRequest: {
-            /** @default normal */
+            /**
+             * @description Higher ones start first; first in, first out within one
+             * @default normal
+             */
             priority?: components["schemas"]["Priority"];
-            /** Webhook */
+            /**
+             * Webhook
+             * @description http(s) URL that is told when the job has ended
+             */
             webhook?: string | null;
-            /** Ttl S */
+            /**
+             * Ttl S
+             * @description Longest wait in line in s, after which the job has timed out; none = no limit
+             */
             ttl_s?: number | null;
-            /** Labels */
+            /**
+             * Labels
+             * @description 16 names and values of your own at most, shown with the job; names of 1 to 40 letters, digits, _, . and -, values of 256 bytes
+             */
             labels?: {
                 [key: string]: string;
             };
-            /** Workflow */
+            /**
+             * Workflow
+             * @description The workflow in API format: nodes by their ids. Also `prompt`
+             */
             workflow: {
                 [key: string]: unknown;
             };
             /**
              * Images
+             * @description Input files, which its nodes name
              * @default []
              */
             images?: components["schemas"]["ImageFields"][];
             /**
              * Overrides
+             * @description Inputs to replace, by node id or title: {"6.text": "a cat", "My sampler.seed": 7}
              * @default {}
              */
             overrides?: {
@@ -423,70 +440,101 @@ export interface components {
             };
             /**
              * Force
+             * @description Render even what ComfyUI has cached
              * @default false
              */
             force?: boolean;
-            /** Comfy Org Api Key */
+            /**
+             * Comfy Org Api Key
+             * @description comfy.org key for API nodes; none = COMFY_ORG_API_KEY. Also `api_key_comfy_org`
+             */
             comfy_org_api_key?: string | null;
             /**
              * Extra Pnginfo
+             * @description Passed on to nodes that write metadata into pictures
              * @default {}
              */
             extra_pnginfo?: {
                 [key: string]: unknown;
             };
-            /** Output Format */
+            /**
+             * Output Format
+             * @description Turn output pictures into it; none = as they are
+             */
             output_format?: ("png" | "jpeg" | "webp") | null;
             /**
              * Output Quality
+             * @description Of `output_format`, where it is jpeg or webp
              * @default 90
              */
             output_quality?: number;
-            /** Metadata */
+            /**
+             * Metadata
+             * @description The workflow inside output pictures; none = OUTPUT_METADATA
+             */
             metadata?: ("keep" | "strip") | null;
-            /** Delivery */
+            /**
+             * Delivery
+             * @description How outputs are delivered; none = s3 where a bucket is set, else base64
+             */
             delivery?: ("base64" | "s3") | null;
             /**
              * Include Temp
+             * @description Deliver previews when the workflow saves nothing else
              * @default false
              */
             include_temp?: boolean;
+            /** @description A bucket for this job's outputs */
             s3?: components["schemas"]["S3Fields"] | null;
-            /** Timeout S */
+            /**
+             * Timeout S
+             * @description Longest execution in s, without the wait for other jobs; none = JOB_TIMEOUT
+             */
             timeout_s?: number | null;
             /**
              * Receipt
+             * @description Tell with the result how it was made, and how to make it again
              * @default false
              */
             receipt?: boolean;
             /**
              * Timings
+             * @description Tell with the result the seconds of each stage
              * @default false
              */
             timings?: boolean;
             /**
              * Previews
+             * @description Have ComfyUI make preview pictures also while nobody follows
              * @default false
              */
             previews?: boolean;
             /**
              * Traceparent
+             * @description W3C's, of the span this job belongs to; one that is none is ignored
              * @default
              */
             traceparent?: string;
             /**
              * Gpu
+             * @description Where it runs: local, the name of a remote target, or the label of a ComfyUI; none = anywhere
              * @default
              */
             gpu?: string;
             /**
              * Machine Id
+             * @description The same for ROUTING_FILE: a machine of ComfyUI Deploy, or the name of a ComfyUI
              * @default
              */
             machine_id?: string;
+            /** @description What ComfyUI Deploy is to run in place of a workflow here */
             deployment?: components["schemas"]["DeploymentFields"] | null;
+            /** @description Where ComfyUI Deploy is told of it, when it is its run */
             report?: components["schemas"]["ReportFields"] | null;
-            /** Client Id */
+            /**
+             * Client Id
+             * @description Handed back in the answer
+             */
             client_id?: string | null;
         };
         /**
@@ -615,26 +663,31 @@ export interface components {
         DeploymentFields: {
             /**
              * Deployment Id
+             * @description A deployment; or one of the next three
              * @default
              */
             deployment_id?: string;
             /**
              * Workflow Id
+             * @description A workflow, in its newest version
              * @default
              */
             workflow_id?: string;
             /**
              * Workflow Version Id
+             * @description One version of a workflow
              * @default
              */
             workflow_version_id?: string;
             /**
              * Name
+             * @description A workflow by its name, as /api/deploy/workflows lists it
              * @default
              */
             name?: string;
             /**
              * Inputs
+             * @description Values of its inputs, by their names
              * @default {}
              */
             inputs?: {
@@ -642,11 +695,13 @@ export interface components {
             };
             /**
              * Machine Id
+             * @description The machine it is to run on; none = the deployment's own
              * @default
              */
             machine_id?: string;
             /**
              * Gpu
+             * @description A GPU in ComfyUI Deploy's words, such as T4 or A10G
              * @default
              */
             gpu?: string;
@@ -672,20 +727,11 @@ export interface components {
          * @description One finding; only the keys that apply are there.
          */
         ErrorDetail: {
-            /**
-             * Field
-             * @default null
-             */
+            /** Field */
             field?: string | null;
-            /**
-             * Message
-             * @default null
-             */
+            /** Message */
             message?: string | null;
-            /**
-             * Code
-             * @default null
-             */
+            /** Code */
             code?: string | null;
         } & {
             [key: string]: unknown;
@@ -856,13 +902,25 @@ export interface components {
          * @description An entry of `images`. `formats` (png, jpeg, mp4 …) are those its content may have, `max_bytes` its size.
          */
         ImageFields: {
-            /** Name */
+            /**
+             * Name
+             * @description What nodes of the workflow call it; may have a subfolder
+             */
             name: string;
-            /** Image */
+            /**
+             * Image
+             * @description Base64, a data URI, an http(s) or s3:// URL, or the ref of an upload
+             */
             image: string;
-            /** Max Bytes */
+            /**
+             * Max Bytes
+             * @description Refused when larger; none = MAX_INPUT_FILE_MB
+             */
             max_bytes?: number | null;
-            /** Formats */
+            /**
+             * Formats
+             * @description Formats its content may have, e.g. png, jpeg, mp4; none = any a loader takes
+             */
             formats?: string[] | null;
         };
         /**
@@ -960,21 +1018,32 @@ export interface components {
          * @description Where ComfyUI Deploy is told of a run that it has this worker do, as its machine.
          */
         ReportFields: {
-            /** Run Id */
+            /**
+             * Run Id
+             * @description The run's id over there
+             */
             run_id: string;
-            /** Status Url */
+            /**
+             * Status Url
+             * @description Is told how the run stands
+             */
             status_url: string;
             /**
              * Upload Url
+             * @description Gives places for its files
              * @default
              */
             upload_url?: string;
             /**
              * Token
+             * @description Sent to both as Bearer
              * @default
              */
             token?: string;
-            /** Gpu Event Id */
+            /**
+             * Gpu Event Id
+             * @description Handed back as it is
+             */
             gpu_event_id?: string | null;
         };
         /**
@@ -982,17 +1051,35 @@ export interface components {
          * @description A bucket of the caller's own; in our spelling or in RunPod's.
          */
         S3Fields: {
-            /** Endpoint Url */
+            /**
+             * Endpoint Url
+             * @description Where the service is; may hold the bucket as host name or path. Also `endpointUrl`
+             */
             endpoint_url: string;
-            /** Access Key Id */
+            /**
+             * Access Key Id
+             * @description Its access key. Also `accessId`
+             */
             access_key_id: string;
-            /** Secret Access Key */
+            /**
+             * Secret Access Key
+             * @description Its secret key. Also `accessSecret`
+             */
             secret_access_key: string;
-            /** Bucket Name */
+            /**
+             * Bucket Name
+             * @description The bucket, when the endpoint does not hold it. Also `bucketName`
+             */
             bucket_name?: string | null;
-            /** Region */
+            /**
+             * Region
+             * @description Its region, when the endpoint does not tell it
+             */
             region?: string | null;
-            /** Prefix */
+            /**
+             * Prefix
+             * @description Put in front of the keys of the job's files
+             */
             prefix?: string | null;
         };
         /**
@@ -1009,13 +1096,25 @@ export interface components {
          *     factor by which it shrinks, detail_daemon its amount, split_sigmas the step at which the second part begins.
          */
         Text2ImgRequest: {
-            /** @default normal */
+            /**
+             * @description Higher ones start first; first in, first out within one
+             * @default normal
+             */
             priority?: components["schemas"]["Priority"];
-            /** Webhook */
+            /**
+             * Webhook
+             * @description http(s) URL that is told when the job has ended
+             */
             webhook?: string | null;
-            /** Ttl S */
+            /**
+             * Ttl S
+             * @description Longest wait in line in s, after which the job has timed out; none = no limit
+             */
             ttl_s?: number | null;
-            /** Labels */
+            /**
+             * Labels
+             * @description 16 names and values of your own at most, shown with the job; names of 1 to 40 letters, digits, _, . and -, values of 256 bytes
+             */
             labels?: {
                 [key: string]: string;
             };
@@ -1035,9 +1134,15 @@ export interface components {
              * @description Rounded to a multiple of 8, for SD3 and Flux of 16
              */
             width?: number | null;
-            /** Height */
+            /**
+             * Height
+             * @description The same; left out, what suits the family
+             */
             height?: number | null;
-            /** Steps */
+            /**
+             * Steps
+             * @description How often it samples; left out, what suits the family
+             */
             steps?: number | null;
             /**
              * Cfg
@@ -1049,9 +1154,15 @@ export interface components {
              * @description Left out, a random one
              */
             seed?: number | null;
-            /** Sampler */
+            /**
+             * Sampler
+             * @description One of ComfyUI's
+             */
             sampler?: string | null;
-            /** Scheduler */
+            /**
+             * Scheduler
+             * @description One of ComfyUI's
+             */
             scheduler?: string | null;
             /**
              * Batch Size
@@ -1071,6 +1182,7 @@ export interface components {
             family?: ("sd15" | "sdxl" | "sd3" | "flux") | null;
             /**
              * Loras
+             * @description LoRAs that ComfyUI offers, by name
              * @default []
              */
             loras?: string[];
@@ -1113,7 +1225,182 @@ export interface components {
             client_id?: string | null;
         };
     };
-    responses: never;
+    responses: {
+        /** @description The request says something that cannot be; `details` name the place */
+        BadRequest: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description A valid API key is needed */
+        Unauthorized: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The key does not open this, or a page of another site asks for it */
+        Forbidden: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description There is nothing of that name or id, or this part of the worker is switched off */
+        NotFound: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body stopped coming */
+        RequestTimeout: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Not as things stand; or the first request with this Idempotency-Key is still under way */
+        Conflict: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body, or a file in it, is too large */
+        TooLarge: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The body is compressed, or of a type that is not taken here */
+        UnsupportedType: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description None of the file's bytes are in the range */
+        RangeNotSatisfiable: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description A parameter is wrong; or the Idempotency-Key came with another request before */
+        Unprocessable: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description This is a WebSocket */
+        UpgradeRequired: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description Too many requests, or too many jobs wait */
+        TooMany: {
+            headers: {
+                /** @description Seconds to wait */
+                "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The worker made a mistake; or the job failed whose result was asked for */
+        InternalError: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description What the worker relies on failed: ComfyUI, another service, or a file that is gone */
+        BadGateway: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The store or ComfyUI cannot be used now, or the worker is stopping */
+        Unavailable: {
+            headers: {
+                /** @description Seconds to wait */
+                "Retry-After"?: number;
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The job took too long */
+        TimedOut: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+        /** @description The disk is nearly full */
+        StorageFull: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["ErrorBody"];
+                "application/problem+json": components["schemas"]["Problem"];
+            };
+        };
+    };
     parameters: never;
     requestBodies: never;
     headers: never;
@@ -1121,7 +1408,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    health_api_comfy_health_get: {
+    get_api_comfy_health: {
         parameters: {
             query?: never;
             header?: never;
@@ -1138,18 +1425,14 @@ export interface operations {
                     "application/json": components["schemas"]["ComfyHealth"];
                 };
             };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
-    queue_api_comfy_queue_post: {
+    post_api_comfy_queue: {
         parameters: {
             query?: never;
             header?: {
@@ -1172,18 +1455,23 @@ export interface operations {
                     "application/json": components["schemas"]["ComfyQueueResponse"];
                 };
             };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedType"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
         };
     };
-    status_api_comfy_status__prompt_id__get: {
+    get_api_comfy_status_prompt_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -1202,18 +1490,16 @@ export interface operations {
                     "application/json": components["schemas"]["ComfyStatus"];
                 };
             };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
         };
     };
-    history_api_comfy_history__prompt_id__get: {
+    get_api_comfy_history_prompt_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -1232,18 +1518,16 @@ export interface operations {
                     "application/json": components["schemas"]["ComfyHistory"];
                 };
             };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
         };
     };
-    object_info_api_comfy_object_info_get: {
+    get_api_comfy_object_info: {
         parameters: {
             query?: {
                 node?: string | null;
@@ -1272,18 +1556,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
         };
     };
-    one_node_api_comfy_object_info__node__get: {
+    get_api_comfy_object_info_node: {
         parameters: {
             query?: {
                 refresh?: boolean;
@@ -1313,18 +1596,17 @@ export interface operations {
                 };
                 content?: never;
             };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
         };
     };
-    view_api_comfy_view_get: {
+    get_api_comfy_view: {
         parameters: {
             query: {
                 filename: string;
@@ -1371,18 +1653,19 @@ export interface operations {
                 };
                 content?: never;
             };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            416: components["responses"]["RangeNotSatisfiable"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
         };
     };
-    stream_api_comfy_stream__prompt_id__get: {
+    get_api_comfy_stream_prompt_id: {
         parameters: {
             query?: {
                 last_event_id?: string | null;
@@ -1411,18 +1694,16 @@ export interface operations {
                 };
                 content?: never;
             };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                    "text/event-stream": components["schemas"]["ErrorBody"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
-    link_api_comfy_stream__prompt_id__link_post: {
+    post_api_comfy_stream_prompt_id_link: {
         parameters: {
             query?: never;
             header?: never;
@@ -1441,18 +1722,15 @@ export interface operations {
                     "application/json": components["schemas"]["ComfyStreamLink"];
                 };
             };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
-    ingest_api_comfy_ingest_post: {
+    post_api_comfy_ingest: {
         parameters: {
             query?: never;
             header?: never;
@@ -1487,18 +1765,22 @@ export interface operations {
                     "application/json": components["schemas"]["Ingested"];
                 };
             };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedType"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
         };
     };
-    page_api_comfy_gallery_get: {
+    get_api_comfy_gallery: {
         parameters: {
             query?: {
                 limit?: number;
@@ -1528,18 +1810,17 @@ export interface operations {
                     "application/json": components["schemas"]["GalleryPage"];
                 };
             };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
-    days_api_comfy_gallery_days_get: {
+    get_api_comfy_gallery_days: {
         parameters: {
             query?: {
                 q?: string;
@@ -1567,18 +1848,16 @@ export interface operations {
                     "application/json": components["schemas"]["GalleryDays"];
                 };
             };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
-    facets_api_comfy_gallery_facets_get: {
+    get_api_comfy_gallery_facets: {
         parameters: {
             query?: never;
             header?: never;
@@ -1595,18 +1874,15 @@ export interface operations {
                     "application/json": components["schemas"]["GalleryFacets"];
                 };
             };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["InternalError"];
+            503: components["responses"]["Unavailable"];
         };
     };
-    item_api_comfy_gallery__id__get: {
+    get_api_comfy_gallery_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -1625,18 +1901,17 @@ export interface operations {
                     "application/json": components["schemas"]["GallerySidecar"];
                 };
             };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
         };
     };
-    delete_api_comfy_gallery__id__delete: {
+    delete_api_comfy_gallery_id: {
         parameters: {
             query?: never;
             header?: never;
@@ -1655,18 +1930,17 @@ export interface operations {
                     "application/json": components["schemas"]["GalleryItem"];
                 };
             };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
         };
     };
-    undo_api_comfy_gallery__id__undo_post: {
+    post_api_comfy_gallery_id_undo: {
         parameters: {
             query?: never;
             header?: never;
@@ -1685,18 +1959,17 @@ export interface operations {
                     "application/json": components["schemas"]["GalleryItem"];
                 };
             };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
         };
     };
-    file_api_comfy_gallery__id__file_get: {
+    get_api_comfy_gallery_id_file: {
         parameters: {
             query?: never;
             header?: {
@@ -1733,18 +2006,18 @@ export interface operations {
                 };
                 content?: never;
             };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            416: components["responses"]["RangeNotSatisfiable"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
         };
     };
-    thumbnail_api_comfy_gallery__id__thumbnail_get: {
+    get_api_comfy_gallery_id_thumbnail: {
         parameters: {
             query?: {
                 side?: number;
@@ -1781,18 +2054,19 @@ export interface operations {
                 };
                 content?: never;
             };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            416: components["responses"]["RangeNotSatisfiable"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
         };
     };
-    text2img_api_comfy_text2img_post: {
+    post_api_comfy_text2img: {
         parameters: {
             query?: never;
             header?: {
@@ -1815,15 +2089,20 @@ export interface operations {
                     "application/json": components["schemas"]["ComfyText2ImgResponse"];
                 };
             };
-            default: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/problem+json": components["schemas"]["Problem"];
-                    "application/json": components["schemas"]["ErrorBody"];
-                };
-            };
+            400: components["responses"]["BadRequest"];
+            401: components["responses"]["Unauthorized"];
+            403: components["responses"]["Forbidden"];
+            404: components["responses"]["NotFound"];
+            408: components["responses"]["RequestTimeout"];
+            409: components["responses"]["Conflict"];
+            413: components["responses"]["TooLarge"];
+            415: components["responses"]["UnsupportedType"];
+            422: components["responses"]["Unprocessable"];
+            429: components["responses"]["TooMany"];
+            500: components["responses"]["InternalError"];
+            502: components["responses"]["BadGateway"];
+            503: components["responses"]["Unavailable"];
+            507: components["responses"]["StorageFull"];
         };
     };
 }

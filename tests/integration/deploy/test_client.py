@@ -1,5 +1,6 @@
 """Our client of ComfyUI Deploy, at the stand-in: what it reads, what it repeats, what it makes of failures."""
 
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -124,6 +125,32 @@ def test_uploads(client: DeployClient, tmp_path: Path) -> None:
     assert requests.get(url, timeout=10).content == b"\x89PNG and so on"
     with pytest.raises(deploy_errors.DeployRefused, match="Unsupported file type"):
         client.upload(picture, "a.txt", "text/plain")
+
+
+def test_a_cancel_ends_an_upload_on_its_way(tmp_path: Path) -> None:
+    picture, cancel, over = tmp_path / "a.png", CancelToken(), threading.Event()
+    picture.write_bytes(bytes(30_000_000))
+    read: list[bytes] = []
+
+    def slowly() -> None:
+        connection, _ = server.accept()
+        with connection:
+            while not over.wait(0.01) and (piece := connection.recv(65536)):
+                read.append(piece)
+                cancel.cancel()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        reader = threading.Thread(target=slowly)
+        reader.start()
+        try:
+            with pytest.raises(tree.JobCancelled):
+                client = DeployClient(Transport(f"http://127.0.0.1:{server.getsockname()[1]}", "key"))
+                client.upload(picture, "a.png", cancel=cancel)
+        finally:
+            over.set()
+            reader.join()
+    assert sum(map(len, read)) < 15_000_000
+    assert b"\r\nContent-Length: 30000" in read[0]
 
 
 def test_lists_come_in_pages_of_any_size(client: DeployClient, deploy: DeployProcess) -> None:

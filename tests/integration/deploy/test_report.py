@@ -1,16 +1,19 @@
 """What ComfyUI Deploy is told of its run on this machine, also where it does not listen."""
 
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from support.scripted_site import Site, Visit, serving
+from support.scripted_site import Site, Visit, drip, serving
 from support.waiting import wait_for
 
 from api.deploy_machine.door import Door
 from api.deploy_machine.report import Report
-from api.errors import DeliveryFailed
+from api.errors import DeliveryFailed, JobCancelled
 from api.inputs.addresses import AddressGuard
+from api.jobs.cancel import CancelToken
 from api.jobs.events import NodeStarted, ProgressMade, PromptStarted
 from api.jobs.request import ReportSpec
 
@@ -53,3 +56,17 @@ def test_progress_is_not_kept_for_who_does_not_listen(site: Site) -> None:
     report.ended({})
     # Started, running, success.
     assert site.paths().count("/slow") == 3
+
+
+def test_a_cancel_ends_an_upload(site: Site, tmp_path: Path) -> None:
+    site.pages["/drips"] = drip(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x")
+    (tmp_path / "a.png").write_bytes(b"picture")
+    cancel = CancelToken()
+    threading.Timer(0.2, cancel.cancel).start()
+    started = time.monotonic()
+    with pytest.raises(JobCancelled):
+        DOOR.put(site.url("/drips", "127.0.0.1"), {}, tmp_path / "a.png", cancel)
+    with pytest.raises(JobCancelled):
+        DOOR.get(site.url("/never-asked", "127.0.0.1"), None, cancel)
+    assert time.monotonic() - started < 5
+    assert site.paths().count("/drips") == 1 and "/never-asked" not in site.paths()

@@ -149,6 +149,11 @@ def test_a_web_socket_that_fails_is_closed_with_the_reason(door: HttpServer) -> 
         ({"Origin": "https://evil.example", "Sec-Fetch-Site": "cross-site"}, 403),
         ({"Origin": "null"}, 403),
         ({"Origin": "https://behind.proxy", "Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Origin": "http://behind.proxy", "X-Forwarded-Host": "behind.proxy"}, 200),
+        ({"Origin": "http://behind.proxy:81", "Host": "behind.proxy"}, 200),
+        ({"Origin": "http://behind.proxy", "Host": "BEHIND.proxy:80"}, 200),
+        ({"Origin": "http://evil.example", "X-Forwarded-Host": "behind.proxy"}, 403),
+        ({"Origin": "http://behind.proxy:81", "Host": "behind.proxy:82"}, 403),
     ],
 )
 def test_pages_of_other_sites_start_no_jobs_where_no_key_is_needed(
@@ -171,3 +176,33 @@ def test_own_pages_may(open_door: HttpServer) -> None:
 def test_a_link_that_never_ends_is_no_link(door: HttpServer) -> None:
     answer = requests.get(f"{door.url}/jobs/1?token={'9' * 5000}.a", timeout=5)
     assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("evil.example:{port}", 403),
+        ("evil.example.:{port}", 403),
+        ("127.0.0.1.evil.example:{port}", 403),
+        ("127.0.0.1:{port}", 200),
+        ("[::1]:{port}", 200),
+        ("LOCALHOST:{port}", 200),
+        ("gpu-box:{port}", 200),
+        ("gpu-box.local:{port}", 200),
+        ("comfy.behind.proxy", 200),
+    ],
+)
+def test_no_name_of_a_stranger_leads_to_loopback_where_no_key_is_needed(
+    open_door: HttpServer, door: HttpServer, host: str, status: int
+) -> None:
+    def ask(server: HttpServer, **headers: str) -> int:
+        headers["Host"] = host.format(port=server.port)
+        return requests.get(f"{server.url}/jobs/1", headers=headers, timeout=5).status_code
+
+    assert ask(open_door) == status
+    assert ask(door, **{"X-API-Key": "sk-one"}) == 200
+
+
+def test_a_page_of_another_site_reads_nothing_where_no_key_is_needed(open_door: HttpServer) -> None:
+    answer = requests.get(f"{open_door.url}/jobs/1", headers={"Origin": "http://localhost:3000"}, timeout=5)
+    assert (answer.status_code, answer.json()["code"]) == (403, "FORBIDDEN")

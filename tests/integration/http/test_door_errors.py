@@ -10,12 +10,15 @@ import requests
 from support.door_app import door_app
 from support.http_server import HttpServer
 
+from api.routes.auth import Guard
+
 PROBLEM = "application/problem+json"
 
 
 @pytest.fixture(scope="module")
 def door() -> Iterator[HttpServer]:
-    with HttpServer(door_app(cors_origins=("https://app.example",))) as server:
+    origins = ("https://app.example",)
+    with HttpServer(door_app(cors_origins=origins, guard=Guard(allowed_origins=origins))) as server:
         yield server
 
 
@@ -172,3 +175,32 @@ def test_cors_lets_named_sites_in_only(door: HttpServer) -> None:
     assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
     other = requests.get(f"{door.url}/jobs/1", headers={"Origin": "https://evil.example"}, timeout=5)
     assert "Access-Control-Allow-Origin" not in other.headers
+
+
+def test_a_refused_preflight_is_an_error_like_all_others(door: HttpServer) -> None:
+    asked = {"Origin": "https://evil.example", "Access-Control-Request-Method": "TRACE"}
+    refused = requests.options(f"{door.url}/jobs/1", headers=asked, timeout=5)
+    assert (refused.status_code, refused.headers["Content-Type"]) == (400, "application/json")
+    assert refused.json() == {
+        "error": "Bad Request",
+        "message": "Disallowed CORS origin, method: CORS_ORIGINS names the sites whose pages may ask.",
+        "statusCode": 400,
+        "code": "BAD_REQUEST",
+        "details": [],
+    }
+    assert "Access-Control-Allow-Origin" not in refused.headers
+    assert "DELETE" in refused.headers["Access-Control-Allow-Methods"]
+    assert refused.headers["Vary"].startswith("Origin")
+    allowed = {**asked, "Origin": "https://app.example"}
+    known = requests.options(f"{door.url}/v2/a/status/1", headers=allowed, timeout=5)
+    assert known.status_code == 400
+    assert known.json()["error"].startswith("Disallowed CORS method:")
+    assert known.headers["Access-Control-Allow-Origin"] == "https://app.example"
+
+
+def test_runpods_paths_without_its_prefix_are_told_where_they_are(door: HttpServer) -> None:
+    lost = requests.post(f"{door.url}/cancel/1", timeout=5)
+    assert lost.status_code == 404
+    assert lost.json()["message"] == (
+        "There is no path /cancel/1; RunPod's API is below /v2/{endpoint_id}: /v2/{endpoint_id}/cancel/1."
+    )

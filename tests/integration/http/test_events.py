@@ -1,18 +1,23 @@
 """The live view as server-sent events: order, resuming, readers that are slow or gone, jobs that end elsewhere."""
 
+import asyncio
 import base64
+import queue
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 import requests
+from support.job_rig import job_rig
 from support.live_rig import LiveRig, Stream, guarded, live_rig
 from support.openapi_examples import without_example
 from support.waiting import wait_for
 
+from api.ids import JobId
 from api.jobs.events import (
     NodeStarted,
     OutputProduced,
@@ -22,7 +27,10 @@ from api.jobs.events import (
     SocketChanged,
     StepReached,
 )
-from api.jobs.job import JobError, Status
+from api.jobs.job import Job, JobError, Status
+from api.jobs.ports import Host
+from api.jobs.service import JobService
+from api.jobs.watching import Watch
 
 PICTURE = PreviewMade("3", "image/jpeg", b"\xff\xd8 half a picture")
 
@@ -157,7 +165,7 @@ def test_a_late_reader_learns_where_the_job_is(live: LiveRig) -> None:
         snapshot = stream.until("snapshot")
         live.play << {}
     assert (snapshot["status"], snapshot["percent"], snapshot["node"]) == ("running", 30, "KSampler")
-    assert snapshot["outputs"] == [{"node_id": "9", "filename": "a.png"}]
+    assert snapshot["outputs"] == [{"node_id": "9", "filename": "a.png", "subfolder": "", "type": "output"}]
 
 
 def test_previews_come_only_to_those_who_ask(live: LiveRig) -> None:
@@ -170,6 +178,58 @@ def test_previews_come_only_to_those_who_ask(live: LiveRig) -> None:
         assert (preview["node_id"], preview["mime_type"]) == ("3", "image/jpeg")
         assert base64.b64decode(preview["data"]) == PICTURE.image
         assert "preview" not in kinds(plain)
+
+
+def test_the_run_learns_whether_a_reader_wants_previews(live: LiveRig) -> None:
+    job = live.jobs.submit()
+    wanted: queue.Queue[bool] = queue.Queue()
+
+    def ask(_job_id: str, host: Host) -> None:
+        wanted.put(host.wants_previews())
+
+    with live.stream(f"/events/{job.id}") as plain:
+        plain.until("snapshot")
+        live.play << ask
+        assert wanted.get(timeout=15) is False
+        with live.stream(f"/events/{job.id}?previews=true") as curious:
+            curious.until("snapshot")
+            live.play << ask
+            assert wanted.get(timeout=15) is True
+        wait_for(lambda: live.jobs.hub.readers() == 1, "the leaving of who wanted them")
+        live.play << ask << {}
+        assert wanted.get(timeout=15) is False
+
+
+def test_many_readers_of_a_job_share_the_looks_into_the_store(tmp_path: Path) -> None:
+    with job_rig(tmp_path) as rig:
+        job = rig.submit()
+        looks: list[float] = []
+
+        class Counted:
+            def get(self, job_id: JobId) -> Job:
+                looks.append(time.monotonic())
+                return rig.service.get(job_id)
+
+            position = rig.service.position
+
+        watch = Watch(cast(JobService, Counted()), rig.hub)
+
+        async def read() -> str:
+            last = ""
+            async for frame in watch.frames(job.id):
+                last = frame.event if frame else last
+            return last
+
+        async def read_all() -> list[str]:
+            readers = [asyncio.create_task(read()) for _ in range(50)]
+            await asyncio.sleep(1.5)
+            # What another process does is seen by all of them in the store alone.
+            rig.store.request_cancel(job.id)
+            return await asyncio.gather(*readers)
+
+        assert set(asyncio.run(read_all())) == {"finished"}
+        # Each once when it comes; then all of them together, for two or three seconds.
+        assert 50 < len(looks) <= 50 + 4
 
 
 def test_a_place_in_line_that_changes_is_told(live: LiveRig) -> None:
@@ -282,4 +342,6 @@ def test_the_document_knows_every_kind_of_event(live: LiveRig) -> None:
     schema = document["components"]["schemas"][content["text/event-stream"]["schema"]["$ref"].rsplit("/", 1)[1]]
     known = {"snapshot", "queued", "started", "progress", "preview", "output", "warning", "finished"}
     assert set(schema["discriminator"]["mapping"]) == known
+    answers = {"overview", "authenticated", "unsubscribed", "pong", "error"}
+    assert set(document["components"]["schemas"]["SocketEvent"]["discriminator"]["mapping"]) == known | answers
     assert without_example(document) == []

@@ -6,10 +6,16 @@ from typing import Any
 
 import pytest
 import requests
+from support.http_server import HttpServer
 from support.live_rig import LiveRig, guarded, live_rig
 
 from api.jobs.job import Job, Priority, Status
 from api.jobs.outbox import DeliveryState
+from api.routes import deliveries
+from api.routes.auth import Guard
+from api.routes.probes import Probes
+from api.sealing import Sealer
+from api.server import create_app
 
 NOBODY = "550e8400-e29b-41d4-a716-446655440000"
 
@@ -157,6 +163,16 @@ def test_the_log_of_webhooks_shows_tries_and_no_secrets(live: LiveRig) -> None:
     assert (entry["event"], entry["state"], entry["tries"]) == ("job.completed", "due", [])
     assert "secret" not in answer.text and "abc" not in answer.text
     assert live.get(f"/jobs/{NOBODY}/webhooks").status_code == 404
+
+
+def test_the_log_of_webhooks_says_what_another_key_has_sealed(live: LiveRig) -> None:
+    job = with_webhook(live)
+    router = deliveries.router(live.jobs.service, live.outbox.deliveries, live.outbox.resend, Sealer(b"1" * 32).open)
+    app = create_app([router], probes=Probes("1"), guard=Guard(), max_body_bytes=1000)
+    with HttpServer(app) as server:
+        answer = requests.get(f"{server.url}/jobs/{job.id}/webhooks", timeout=5)
+    (entry,) = answer.json()["deliveries"]
+    assert (answer.status_code, entry["host"], entry["state"]) == (200, None, "due")
 
 
 def test_a_webhook_is_sent_again_on_demand(live: LiveRig) -> None:

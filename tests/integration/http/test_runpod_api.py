@@ -1,17 +1,20 @@
 """RunPod's API for one's own box, call by call, over sockets."""
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 from support.api_rig import PIXELS_BASE64, ApiRig, api_rig, workflow
 from support.waiting import wait_for
 
-from api.jobs.job import Priority, Status
+from api.ids import JobId
+from api.jobs.job import Job, Priority, Status
 from api.jobs.outbox import Delivery
 from api.routes.auth import Guard
 from api.routes.runpod_job import webhook_body
@@ -92,6 +95,17 @@ def test_nothing_waits_for_a_caller_who_has_left(api: ApiRig) -> None:
     wait_for(lambda: api.jobs.hub.readers() == 0, "the waits to end")
 
 
+def test_runsync_and_status_as_runpods_local_server_has_them(api: ApiRig) -> None:
+    body = api.post("/runsync", json={"input": {"workflow": workflow()}}).json()
+    assert (body["status"], body["id"][:5]) == ("COMPLETED", "sync-")
+    assert body["output"]["images"][0]["data"] == PIXELS_BASE64
+    assert api.post(f"/status/{body['id']}", json={}).json() == body
+    assert api.get(f"/status/{body['id']}").json() == body
+    refused = api.post("/runsync", data="{")
+    assert refused.status_code == 400
+    assert refused.json()["error"] == refused.json()["message"]
+
+
 def test_runsync_answers_what_there_is_when_it_takes_longer(api: ApiRig) -> None:
     body = api.post(f"{EP}/runsync?wait=1000", json={"input": {"workflow": workflow("wait")}}).json()
     assert (body["status"], body["id"][:5]) == ("IN_PROGRESS", "sync-")
@@ -122,6 +136,18 @@ def test_the_stream_gives_each_thing_once_and_ends(api: ApiRig) -> None:
     last = api.get(f"{EP}/stream/{job_id}").json()
     assert (last["status"], last["stream"][0]["output"]["images"][0]["data"]) == ("COMPLETED", PIXELS_BASE64)
     assert api.get(f"{EP}/stream/{job_id}").json() == {"id": job_id, "status": "COMPLETED", "stream": []}
+
+
+def test_who_leaves_the_stream_takes_no_news_along(api: ApiRig) -> None:
+    job_id = sent(api, "wait")
+    wait_for(lambda: told(api, job_id)["status"] == "IN_PROGRESS", "the start")
+    readers = api.jobs.hub.readers()
+    with socket.create_connection((urlsplit(api.url).hostname, urlsplit(api.url).port)) as gone:
+        gone.sendall(f"GET {EP}/stream/{job_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        wait_for(lambda: api.jobs.hub.readers() > readers, "the reader")
+    wait_for(lambda: api.jobs.hub.readers() == readers, "its leaving")
+    assert len(api.get(f"{EP}/stream/{job_id}").json()["stream"]) == 1
+    api.core.released.set()
 
 
 def test_the_stream_spells_a_cancelled_job_failed(api: ApiRig) -> None:
@@ -192,6 +218,23 @@ def test_the_policy_reaches_the_queue_and_the_handler(api: ApiRig) -> None:
     api.ended(job_id)
     given = api.core.jobs[0] if api.core.jobs[0]["id"] == job_id else api.core.jobs[1]
     assert (given["policy"], given["s3Config"]) == (policy, s3)
+
+
+@pytest.mark.parametrize("path", ["/run", f"{EP}/run"])
+def test_what_a_native_body_says_beside_the_input_holds_as_well(api: ApiRig, path: str) -> None:
+    api.hold()
+
+    def job(**beside: Any) -> Job:
+        answer = api.post(path, json={"input": {"workflow": workflow()}, **beside})
+        assert answer.status_code == 200, answer.text
+        return api.jobs.service.get(JobId(answer.json()["id"]))
+
+    said = job(priority="High", ttl_s=60, labels={"shop": "a"}, policy={"lowPriority": True})
+    assert (said.priority, said.expires_at) == (Priority.HIGH, said.created_at + 60)
+    assert said.labels == {"shop": "a"}
+    assert job(policy={"lowPriority": True, "ttl": 30_000}, ttl_s=60).expires_at == said.created_at + 30
+    refused = api.post(path, json={"input": {"workflow": workflow()}, "labels": ["x"]})
+    assert refused.status_code == 400 and "labels" in refused.text
 
 
 @pytest.mark.parametrize("path", ["run", "runsync"])

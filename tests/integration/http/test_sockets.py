@@ -7,14 +7,13 @@ from socket import SHUT_RDWR
 from typing import Any
 
 import pytest
-from support.live_rig import LiveRig, guarded, is_like, live_rig, valid
+from support.live_rig import LiveRig, guarded, is_like, live_rig
 from support.waiting import wait_for
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from api.jobs.events import OutputProduced, PreviewMade, ProgressMade
-
-EVENTS = {"snapshot", "queued", "started", "progress", "preview", "output", "finished", "overview"}
+from api.routes.streaming import SocketEvent
 
 
 @pytest.fixture
@@ -29,8 +28,7 @@ def open_socket(live: LiveRig, path: str, **options: Any) -> ClientConnection:
 
 def frame(socket: ClientConnection) -> dict[str, Any]:
     message: dict[str, Any] = json.loads(socket.recv(timeout=15))
-    if message["event"] in EVENTS:
-        valid(message)
+    assert SocketEvent.model_validate(message).model_dump() == message
     return message
 
 
@@ -76,6 +74,26 @@ def test_a_socket_of_an_unknown_job_is_refused(live: LiveRig) -> None:
     with pytest.raises(InvalidStatus) as refused:
         open_socket(live, "/ws/550e8400-e29b-41d4-a716-446655440000")
     assert refused.value.response.status_code == 404
+
+
+def test_a_socket_to_nowhere_is_refused_like_any_request_and_no_error(
+    live: LiveRig, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"), pytest.raises(InvalidStatus) as refused:
+        open_socket(live, "/nowhere")
+    response = refused.value.response
+    assert (response.status_code, json.loads(bytes(response.body or b""))["code"]) == (404, "NOT_FOUND")
+    wait_for(lambda: live.get("/ws").status_code, "an answer after it")
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_who_opens_no_socket_is_told_to(live: LiveRig) -> None:
+    answer = live.get("/ws")
+    assert (answer.status_code, answer.headers["Upgrade"], answer.json()["code"]) == (
+        426,
+        "websocket",
+        "UPGRADE_REQUIRED",
+    )
 
 
 def test_one_socket_follows_many_jobs_and_lets_go_of_some(live: LiveRig) -> None:
@@ -126,6 +144,9 @@ def test_all_jobs_come_to_who_names_none(live: LiveRig) -> None:
         ('{"action": "dance"}', "INVALID_INPUT"),
         ("{}", "INVALID_INPUT"),
         ('{"action": ["ping"]}', "INVALID_INPUT"),
+        ('{"action": "ping", "a": NaN}', "INVALID_INPUT"),
+        ('{"action": "ping", "a": [-Infinity]}', "INVALID_INPUT"),
+        ('{"action": "ping", "a": 1e999}', "INVALID_INPUT"),
         ('{"action": "subscribe", "job_id": "nobody"}', "JOB_NOT_FOUND"),
         ('{"action": "subscribe", "job_id": {"a": 1}}', "JOB_NOT_FOUND"),
     ],

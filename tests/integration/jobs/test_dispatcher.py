@@ -13,10 +13,12 @@ from support.waiting import wait_for
 from api.errors import ComfyBusy, ComfyDied, DiskFull, ExecutionFailed, JobTimedOut, WorkerError
 from api.ids import InstanceName, PromptId
 from api.jobs.events import NodeStarted, ProgressMade, PromptAssigned, PromptQueued, StepReached
+from api.jobs.intake import Intake
 from api.jobs.job import Status
 from api.jobs.placement import Arrival, Placement
 from api.jobs.ports import Attempt, OutputFile
 from api.jobs.result import failure
+from api.sealing import Sealer
 
 PROMPT, COMFY = PromptId("11111111-1111-4111-8111-111111111111"), InstanceName("comfy:8188")
 DONE = {"images": []}
@@ -86,6 +88,16 @@ def test_the_handler_gets_the_job_as_it_was_sent(rig: JobRig) -> None:
     assert runs.jobs[0]["id"] == job.id
     assert runs.jobs[0]["input"]["comfy_org_api_key"] == "comfy-secret"
     assert runs.jobs[0]["input"]["overrides"] == {"1.width": 64}
+
+
+def test_secrets_that_another_key_has_sealed_fail_their_job_and_no_other(rig: JobRig) -> None:
+    intake = Intake(rig.spool, Sealer(b"1" * 32), lambda _spec, _path: False, lambda _sha256: None)
+    job, plain, runs = rig.submit({"comfy_org_api_key": "comfy-secret"}), rig.submit(), Runs(DONE)
+    with replace(rig, intake=intake).dispatching(runs):
+        ended = rig.ended(job)
+        assert rig.ended(plain).status is Status.SUCCEEDED
+    assert ended.status is Status.FAILED and ended.error is not None
+    assert (ended.error.code, ended.error.retryable, len(runs.jobs)) == ("SECRETS_UNREADABLE", False, 1)
 
 
 def test_outputs_lie_in_files_and_come_back_as_base64_or_links(rig: JobRig, tmp_path: Path) -> None:

@@ -74,11 +74,21 @@ def test_what_is_wrong_with_a_job_is_told_at_once_and_nothing_is_kept(rig: JobRi
 
 
 def test_secrets_are_nowhere_on_the_disk_in_clear(rig: JobRig, tmp_path: Path) -> None:
-    job = rig.submit({"comfy_org_api_key": "comfy-secret", "s3": S3}, webhook="https://hook.example.com/?token=hush")
+    given = {
+        "comfy_org_api_key": "comfy-secret",
+        "s3": S3,
+        "extra_data": {"api_key_comfy_org": "extra-secret", "auth_token_comfy_org": "token-secret"},
+        "auth_token_comfy_org": "token-secret",
+        "api_key_comfyorg": "slip-secret",
+        "client_id": "",
+    }
+    job = rig.submit(given, webhook="https://hook.example.com/?token=hush")
     written = everything_written(rig, tmp_path)
-    assert not [secret for secret in (b"comfy-secret", b"s3-secret-key", b"hush") if secret in written]
+    secrets = (b"comfy-secret", b"s3-secret-key", b"hush", b"extra-secret", b"token-secret", b"slip-secret")
+    assert not [secret for secret in secrets if secret in written]
     reopened = rig.intake.reopen(job.id)
-    assert reopened is not None and reopened[0]["input"]["s3"] == S3
+    assert reopened is not None and reopened[0]["input"] == {"workflow": WORKFLOW, **given}
+    assert rig.service.request(job.id) == {"workflow": WORKFLOW}
 
 
 def test_a_file_the_caller_claims_to_be_held_is_not(rig: JobRig) -> None:

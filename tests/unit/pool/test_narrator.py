@@ -39,7 +39,7 @@ WORKFLOW = {
 
 def told(*events: ComfyEvent, previews: bool = False, **options: object) -> list[JobEvent]:
     heard: list[JobEvent] = []
-    narrator = Narrator(WORKFLOW, heard.append, previews=previews, **options)
+    narrator = Narrator(WORKFLOW, heard.append, wants_previews=lambda: previews, **options)
     for event in events:
         narrator.tell(event)
     return heard
@@ -65,7 +65,7 @@ def test_a_run_from_the_queue_to_the_end():
         ProgressMade(25.0, 0, 2),
         ProgressMade(50.0, 1, 2),
         NodeStarted("2", "SaveImage", ""),
-        OutputProduced("2", "a.png"),
+        OutputProduced("2", "a.png", "x"),
         ProgressMade(100.0, 2, 2),
     ]
 
@@ -95,6 +95,29 @@ def test_previews_are_passed_on_when_asked_for():
     preview = Preview(b"jpeg", "image/jpeg", None)
     assert told(NodeExecuting("1", "1"), preview)[1:] == []
     assert told(NodeExecuting("1", "1"), preview, previews=True)[1:] == [PreviewMade("1", "image/jpeg", b"jpeg")]
+
+
+def test_previews_are_passed_on_while_somebody_wants_them():
+    heard: list[JobEvent] = []
+    wanted = iter([False, True, False])
+    narrator = Narrator(WORKFLOW, heard.append, wants_previews=lambda: next(wanted))
+    for number in range(3):
+        narrator.tell(Preview(bytes([number]), "image/jpeg", "1"))
+    assert [event.image for event in heard if isinstance(event, PreviewMade)] == [b"\x01"]
+
+
+@pytest.mark.parametrize(
+    ("file", "made"),
+    [
+        ({"subfolder": f"job-{'0f' * 16}/mine"}, [OutputProduced("2", "a.png", "mine")]),
+        ({"subfolder": "", "type": "temp"}, [OutputProduced("2", "a.png", is_temp=True)]),
+        ({"subfolder": "", "type": "input"}, []),
+        ({"subfolder": "../x", "type": "output"}, []),
+    ],
+)
+def test_outputs_are_told_as_the_result_names_them(file: dict[str, str], made: list[OutputProduced]):
+    events = told(NodeExecuted("2", "2", {"images": [{"filename": "a.png", **file}]}))
+    assert [event for event in events if isinstance(event, OutputProduced)] == made
 
 
 @pytest.mark.parametrize(("value", "maximum"), [(math.nan, 1), (1, math.inf)])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.errors import Unauthorized
+from api.errors import Forbidden, Unauthorized
 from api.routes.auth import Guard
 
 
@@ -75,3 +75,28 @@ def test_operators_are_those_who_may_do_everything(
 ) -> None:
     headers = {"x_api_key": key} if key else {}
     assert Guard(keys, admin).admit(scope("/run", method="POST", **headers)).is_operator is is_operator
+
+
+@pytest.mark.parametrize(
+    ("origin", "allowed", "is_let_in"),
+    [
+        ("http://gpu.example:8000", [], False),
+        ("http://gpu.example:8000", ["http://gpu.example:8000"], True),
+        ("http://gpu.example:8000", ["*"], True),
+        ("https://gpu.example:8000", [], True),
+        ("http://192.168.1.5:8000", [], True),
+        ("http://gpu-box:8000", [], True),
+        (None, [], True),
+    ],
+)
+def test_at_an_address_of_the_network_pages_of_a_strangers_name_are_refused_and_programs_are_not(
+    origin: str | None, allowed: list[str], is_let_in: bool
+) -> None:
+    headers = {"host": (origin or "http://gpu.example:8000").split("//")[1]} | ({"origin": origin} if origin else {})
+    asked = scope("/run", method="POST", **headers) | {"server": ("192.168.1.5", 8000)}
+    guard = Guard(allowed_origins=allowed)
+    if is_let_in:
+        guard.admit(asked)
+    else:
+        with pytest.raises(Forbidden):
+            guard.admit(asked)

@@ -6,7 +6,7 @@ import re
 from fastapi import APIRouter
 from pydantic import BaseModel
 from support.door_app import door_app, routes
-from support.openapi_examples import undeclared_parameters, without_example
+from support.openapi_examples import undeclared_parameters, without_description, without_example
 
 from api.routes.auth import OPEN_PATHS, Guard
 from api.routes.probes import Probes
@@ -58,14 +58,29 @@ def test_bodies_that_we_read_ourselves_are_described() -> None:
     assert body["content"]["application/json"]["examples"]["Order"]["value"]["parts"] == [{"name": "a.png"}]
 
 
-def test_every_operation_may_fail_in_the_one_way() -> None:
-    for path, operations in door_app().openapi()["paths"].items():
-        for operation in operations.values():
-            assert set(operation["responses"]["default"]["content"]) == {
-                "application/json",
-                "application/problem+json",
-            }, path
-            assert "422" not in operation["responses"]
+def test_every_operation_says_how_it_may_fail() -> None:
+    document = door_app().openapi()
+    paths = document["paths"]
+    for answer in document["components"]["responses"].values():
+        assert set(answer["content"]) == {"application/json", "application/problem+json"}
+    door = ["401", "403", "429", "500", "503"]
+    body = ["400", "408", "413", "415"]
+    assert list(paths["/livez"]["get"]["responses"]) == ["200", "500"]
+    assert list(paths["/echo"]["post"]["responses"]) == ["200", *sorted([*body, *door])]
+    assert list(paths["/jobs/{job_id}"]["get"]["responses"]) == ["200", *sorted([*door, "404"])]
+    assert list(paths["/jobs/{job_id}"]["delete"]["responses"]) == ["200", *sorted([*door, "404", "409"])]
+    assert list(paths["/page"]["get"]["responses"]) == ["200", *sorted([*door, "422"])]
+    assert paths["/page"]["get"]["responses"]["422"] == {"$ref": "#/components/responses/Unprocessable"}
+
+
+def test_what_nothing_is_said_about_is_found() -> None:
+    assert "Order.parts" in without_description(door_app().openapi())
+    assert "GET /page parameter limit" not in without_description(door_app().openapi())
+    router = APIRouter()
+    router.add_api_route("/of/{somebody}", lambda somebody: None, methods=["GET"])
+    app = create_app([router], probes=Probes("1"), guard=Guard(), max_body_bytes=1)
+    assert without_description(app.openapi()) == ["GET /of/{somebody} parameter somebody"]
+    assert "GET /of/{somebody} parameter somebody" in without_example(app.openapi())
 
 
 def test_keys_are_described_and_open_paths_need_none() -> None:
