@@ -190,7 +190,7 @@ class JobHandler:
             extra_pnginfo=request.extra_pnginfo,
             force=request.force,
             include_temp=request.output.include_temp,
-            wants_previews=lambda: request.previews or host.wants_previews(),
+            wants_previews=host.wants_previews,
             facts=request.receipt,
             timeout_s=request.timeout_s or self._timeout_s,
             resume=host.resume,

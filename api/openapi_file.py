@@ -51,7 +51,9 @@ def _part(whole: dict[str, Any], below: str) -> dict[str, Any]:
             needed.add(name)
             waiting += _references(schemas[name])
     components = {**whole["components"], "schemas": {name: schemas[name] for name in sorted(needed)}}
-    return {**whole, "paths": paths, "components": components}
+    used = {tag for item in paths.values() for operation in item.values() for tag in operation.get("tags", ())}
+    tags = [tag for tag in whole.get("tags", ()) if tag["name"] in used]
+    return {**whole, "paths": paths, "components": components, "tags": tags}
 
 
 def _references(node: Any) -> Iterator[str]:

@@ -324,4 +324,5 @@ def _workers(layer: JobLayer, up_s: float) -> Mapping[str, int]:
     busy = max(busy, min(ready, layer.targets.local.running()))
     # Nobody waits for ever for one that starts.
     word = "initializing" if up_s < layer.settings.comfy_start_timeout_s else "unhealthy"
-    return {word: away, "ready": ready, "running": busy, "idle": ready - busy}
+    throttled = sum(each["status"] == "draining" for each in facts)
+    return {word: away, "ready": ready, "running": busy, "idle": ready - busy, "throttled": throttled}

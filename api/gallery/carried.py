@@ -10,7 +10,8 @@ from ..outputs import workflow_text
 from ..pictures import PILLOW_ERRORS, open_picture
 
 _NAMES = ("prompt", "workflow")
-# As much as a form may send along; what is deeper, or no JSON, could be kept but not be told in an answer.
+# As much as a form may send along (INGEST_FIELDS_BYTES); what is deeper, or no JSON, could be kept but not be told in
+# an answer.
 MOST_TEXT = 2_000_000
 _MOST_DEPTH = 100
 

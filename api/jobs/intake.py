@@ -8,13 +8,15 @@ from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any, BinaryIO
 
+from pydantic import BaseModel
+
 from ..errors import Detail, InvalidInputFile
 from ..ids import JobId
 from ..sealing import Sealer
 from .files import link_or_copy, translated_disk_errors
 from .misspelled import names_of
 from .request import ImageSpec, JobRequest
-from .request_fields import EnvelopeFields, InputFields
+from .request_fields import EnvelopeFields, ImageFields, InputFields, PolicyFields
 from .spool import Spool
 
 UPLOAD = "upload:"
@@ -58,7 +60,7 @@ class Intake:
     def take(self, job_id: JobId, job: Mapping[str, Any], request: JobRequest, files: Files = _NO_FILES) -> None:
         """Keep the job's request and its files; `files` by source. Raises InvalidInput for bad files, DiskFull."""
         given = _input_of(job)
-        images = [dict(image) for image in given.get("images") or ()]
+        images = [_known(image, ImageFields) for image in given.get("images") or ()]
         held: dict[ImageSpec, Path] = {}
         for index, (image, spec) in enumerate(zip(images, request.images, strict=True)):
             if self._keep(spec, self._spool.held_file(job_id, index), files, held):
@@ -66,6 +68,8 @@ class Intake:
         if images:
             given["images"] = images
         kept = {**job, "id": job_id, "input": self._sealed(given, _OPEN_INPUTS)}
+        if isinstance(job.get("policy"), Mapping):
+            kept["policy"] = _known(job["policy"], PolicyFields)
         self._spool.keep_request(job_id, self._sealed(kept, _OPEN_ENVELOPE))
 
     def reopen(self, job_id: JobId) -> tuple[dict[str, Any], dict[str, Path]] | None:
@@ -125,6 +129,12 @@ class Intake:
 
     def _opened(self, value: Mapping[str, Any], but: Collection[str]) -> dict[str, Any]:
         return {name: each if name in but else self._sealer.open(each) for name, each in value.items()}
+
+
+def _known(value: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """Without what is no field of it: nobody reads that, and it may be a secret."""
+    names = names_of(model)
+    return {name: each for name, each in value.items() if name in names}
 
 
 def _shown_source(source: str) -> str | None:

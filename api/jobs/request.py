@@ -120,7 +120,6 @@ class JobRequest:
     timeout_s: float | None = None
     receipt: bool = False
     timings: bool = False
-    previews: bool = False
     gpu: str | None = None
     traceparent: str | None = None
     machine_id: str | None = None
@@ -254,7 +253,6 @@ def _request(envelope: EnvelopeFields, fields: InputFields, remarks: tuple[Detai
         timeout_s=_shorter(fields.timeout_s, envelope.policy.execution_timeout_ms / 1000),
         receipt=fields.receipt,
         timings=fields.timings,
-        previews=fields.previews,
         gpu=fields.gpu or None,
         traceparent=envelope.traceparent or fields.traceparent or None,
         machine_id=fields.machine_id or None,

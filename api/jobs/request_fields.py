@@ -253,7 +253,7 @@ class InputFields(Fields):
     )
     receipt: bool = Field(False, description="Tell with the result how it was made, and how to make it again")
     timings: bool = Field(False, description="Tell with the result the seconds of each stage")
-    previews: bool = Field(False, description="Have ComfyUI make preview pictures also while nobody follows")
+    previews: bool = Field(False, description="Without effect: pictures come to readers who ask for them")
     traceparent: Known = Field("", description="W3C's, of the span this job belongs to; one that is none is ignored")
     # Which there are changes while the worker runs.
     gpu: Annotated[Sound, Field(max_length=100), Choice] = Field(

@@ -124,6 +124,8 @@ class ObjectInfos:
         try:
             return name, await asyncio.wait_for(asyncio.wrap_future(coming), self._wait_s)
         except TimeoutError:
+            if known is not None and not refresh:
+                return name, known
             later = " Without refresh you get those it gave before." if known else ""
             message = f"ComfyUI at {name} has not given its node definitions within {self._wait_s:g} s.{later}"
             raise ComfyUnreachable(message) from None

@@ -16,12 +16,13 @@ from ..jobs.watching import Watch
 from .comfy_events import Backoff, Events, ForeignTelling, JobTelling, place_of, text_of
 from .comfy_outputs import Addresses
 from .comfy_prompts import Prompts
-from .comfy_words import PREFIX, ComfyEvent, ComfyStreamLink
+from .comfy_words import ComfyEvent, ComfyStreamLink
 from .links import OutputLinks
+from .paths import COMFY_STREAM
 from .sse import MAX_ID, PING_S, EventStream
 from .sse import Events as Written
 
-PATH = f"{PREFIX}/stream"
+PATH = COMFY_STREAM
 _LINK_LIFE_S = 3600.0
 _ID = "5f0c9a7e-118"
 _STREAM = (

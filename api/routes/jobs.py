@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from starlette.concurrency import run_in_threadpool
 
 from ..jobs.job import Status
 from ..jobs.service import JobService
 from ..jobs.store import JobFilter
-from . import native_job, runpod_job, submissions
+from . import native_job, runpod, runpod_job, submissions
 from .answers import answer, job_answer
 from .body import JsonBody
 from .dialects import dialect_of, job_id_of
@@ -35,8 +34,6 @@ _FILTERS: Mapping[StatusFilter, frozenset[Status]] = {
     "cancelled": frozenset({Status.CANCELLED}),
     "timed_out": frozenset({Status.TIMED_OUT}),
 }
-# As RunPod's /runsync waits unless told otherwise.
-_SYNC_S = 90.0
 
 
 def router(service: JobService, links: OutputLinks) -> APIRouter:
@@ -74,12 +71,7 @@ def router(service: JobService, links: OutputLinks) -> APIRouter:
         openapi_extra=submissions.documented(submissions.RunPodRequest),
     )
     async def run_sync(request: Request, body: JsonBody) -> Response:
-        accepted = await submissions.submit(service, request, submissions.runpod(body, sync=True))
-        body.clear()  # it may be many megabytes, and many callers may wait
-        headers = submissions.REPLAYED if accepted.replayed else {}
-        known = None if accepted.replayed else accepted.job
-        job = await service.wait(accepted.job.id, _SYNC_S, known, request.is_disconnected)
-        return await run_in_threadpool(job_answer, service, job, runpod_job.status_object, None, headers)
+        return await runpod.run_and_wait(service, request, body)
 
     @routes.post(
         "/status/{job_id}",

@@ -16,9 +16,10 @@ from ..jobs.broadcast import Broadcast, Reader, Topic
 from .auth import UNPROVEN
 from .dialects import job_id_of
 from .management_words import ms
+from .paths import MANAGEMENT_STREAM
 from .socket_messages import next_message
 
-PATH = "/v1/comfyui/stream"
+PATH = MANAGEMENT_STREAM
 _AUTH_S = 5.0
 _IDLE_S = 300.0
 _TICKET_LIFE_S = 60.0

@@ -26,7 +26,6 @@ _INSTANCE = ("Its name, as GET /admin/instances lists it", "127.0.0.1:8188")
 _OTHERS = {
     "outputs": "How files come: `base64` in the JSON, or as links with `url`",
     "limit": "The most to list",
-    "status": "Only those in this state",
     "workflow": "Only what this workflow made",
     "checkpoint": "Only what this checkpoint made",
     "kind": "Only this kind of file",

@@ -14,5 +14,7 @@ DEPLOY_WEBHOOK_BYTES = 2_000_000
 DEPLOY_OPERATOR_PATHS = (f"{DEPLOY_PREFIX}/cache/invalidate",)
 DEPLOY_MACHINE_PREFIX = "/comfyui-deploy"
 
+MANAGEMENT_STREAM = "/v1/comfyui/stream"
+COMFY_STREAM = f"{COMFY_PREFIX}/stream"
 # Where callers stay to be told of jobs, over server-sent events or WebSockets.
-STREAM_PATHS = ("/events", "/ws", f"{COMFY_PREFIX}/stream", "/v1/comfyui/stream")
+STREAM_PATHS = ("/events", "/ws", COMFY_STREAM, MANAGEMENT_STREAM)

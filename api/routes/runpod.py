@@ -21,6 +21,7 @@ from .native_job import progress_of
 from .runpod_job import RunPodAccepted, RunPodHealth, RunPodPurged, RunPodStatus, RunPodStream
 
 _RETRIED = frozenset({Status.FAILED, Status.TIMED_OUT})
+_WAIT_MS = 90_000
 _STREAM_S = 1.0
 _STREAMS = 2000
 _STATUS: dict[int | str, dict[str, Any]] = {200: {"model": RunPodStatus, "description": "The job"}}
@@ -51,6 +52,20 @@ def router(service: JobService, links: OutputLinks, workers: Callable[[], Mappin
     return routes
 
 
+async def run_and_wait(
+    service: JobService, request: Request, body: dict[str, Any], wait_ms: int = _WAIT_MS, ttl_ms: float | None = None
+) -> Response:
+    """The answer to a job in RunPod's words when it has ended, or as it stands after `wait_ms`."""
+    accepted = await submissions.submit(service, request, submissions.runpod(body, sync=True, ttl_ms=ttl_ms))
+    # It may be many megabytes, and many callers may wait.
+    body.clear()
+    headers = submissions.REPLAYED if accepted.replayed else None
+    with _in_runpods_words():
+        known = None if accepted.replayed else accepted.job
+        job = await service.wait(accepted.job.id, wait_ms / 1000, known, request.is_disconnected)
+        return await run_in_threadpool(_described, service, job, None, headers)
+
+
 def _add_submits(routes: APIRouter, service: JobService) -> None:
     @routes.post(
         "/run",
@@ -71,16 +86,9 @@ def _add_submits(routes: APIRouter, service: JobService) -> None:
         openapi_extra=submissions.documented(submissions.RunPodRequest),
     )
     async def run_sync(
-        endpoint_id: str, request: Request, body: JsonBody, wait: WaitMs = 90_000, ttl: TtlMs = None
+        endpoint_id: str, request: Request, body: JsonBody, wait: WaitMs = _WAIT_MS, ttl: TtlMs = None
     ) -> Response:
-        accepted = await submissions.submit(service, request, submissions.runpod(body, sync=True, ttl_ms=ttl))
-        # It may be many megabytes, and many callers may wait.
-        body.clear()
-        headers = submissions.REPLAYED if accepted.replayed else None
-        with _in_runpods_words():
-            known = None if accepted.replayed else accepted.job
-            job = await service.wait(accepted.job.id, wait / 1000, known, request.is_disconnected)
-            return await run_in_threadpool(_described, service, job, None, headers)
+        return await run_and_wait(service, request, body, wait, ttl)
 
 
 def _add_looks(routes: APIRouter, service: JobService, links: OutputLinks) -> None:
@@ -94,7 +102,7 @@ def _add_looks(routes: APIRouter, service: JobService, links: OutputLinks) -> No
             return _described(service, service.get(job_id_of(job_id)), link)
 
     @routes.get("/status-sync/{job_id}", summary="Wait for a job and its result", responses=_STATUS)
-    async def status_sync(endpoint_id: str, job_id: str, request: Request, wait: WaitMs = 90_000) -> Response:
+    async def status_sync(endpoint_id: str, job_id: str, request: Request, wait: WaitMs = _WAIT_MS) -> Response:
         with _in_runpods_words():
             job = await service.wait(job_id_of(job_id), wait / 1000, is_gone=request.is_disconnected)
             return await run_in_threadpool(_described, service, job)

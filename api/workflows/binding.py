@@ -11,6 +11,7 @@ from ..errors import Detail, InvalidInput, WorkflowNotFound
 from ..jobs.quoting import cut, kind_of, listed
 from ..jobs.request_findings import findings, invalid
 from ..jobs.submission import Submission
+from ..likeness import MOST_SUGGESTED
 from .input_kinds import ENDINGS, FORMATS, IMAGE, JOB_OPTIONS, FileInput, SeedInput
 from .manifest import file_inputs
 from .named import NamedWorkflow
@@ -113,9 +114,9 @@ def checked(workflow: NamedWorkflow, inputs: Mapping[str, Any]) -> dict[str, Any
 
 
 def _unknown(inputs: Mapping[str, Any], names: Sequence[str]) -> list[Detail]:
-    details = []
+    details: list[Detail] = []
     for name in islice((str(name) for name in inputs if name not in names), _MOST_UNKNOWN):
-        near = nearest(name, names)
+        near = nearest(name, names) if len(details) < MOST_SUGGESTED else ()
         hint = f"did you mean {near[0]}?" if near else f"it takes {', '.join(names) or 'none'}."
         text = f"inputs.{cut(name)} is no input of this workflow: {hint}"
         details.append(Detail(field=f"inputs.{cut(name)}", code="unknown_field", message=text, nearest=list(near)))

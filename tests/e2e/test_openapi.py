@@ -1,5 +1,6 @@
 """The OpenAPI document against the worker that serves it: no 500 whatever is sent, and answers are as documented."""
 
+import json
 import re
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from support.openapi_examples import (
 )
 from support.standin_process import StandinProcess
 from support.waiting import wait_for
+
+from api.routes.paths import STREAM_PATHS
 
 pytestmark = pytest.mark.e2e
 
@@ -38,6 +41,10 @@ def test_the_document_is_whole(worker: ApiWorker) -> None:
     # Whatever is answered has to stand there by its number, for schemathesis to hold it to that.
     assert [each["operationId"] for each in operations if not {"500"} <= each["responses"].keys() - {"default"}] == []
     assert [each["operationId"] for each in operations if "default" in each["responses"]] == []
+    # Their number is limited by where they are.
+    streams = [path for path, item in document["paths"].items() if "text/event-stream" in json.dumps(item)]
+    assert [path for path in streams if not path.startswith(STREAM_PATHS)] == []
+    assert len(streams) == 3
 
 
 @pytest.mark.timeout(240)

@@ -10,6 +10,7 @@ from typing import Any
 
 import requests
 from fastapi import APIRouter
+from support.documented import documented_session
 from support.http_server import HttpServer
 from support.job_rig import JobRig, job_rig
 
@@ -114,7 +115,7 @@ def api_rig(
     """`options` are those of the JobService; `key` goes with every request; `more` makes routers, asked first."""
     guard = guard or Guard()
     core = Scripted(folder)
-    with job_rig(folder, **options) as rig, rig.dispatching(core), requests.Session() as session:
+    with job_rig(folder, **options) as rig, rig.dispatching(core), documented_session() as session:
         links = OutputLinks(guard.sign)
         workers = {"ready": 1, "idle": 1}
         app = create_app(

@@ -9,6 +9,7 @@ from typing import Any
 
 import requests
 from support import sample_jobs
+from support.documented import documented_session
 from support.http_server import HttpServer
 from support.live_rig import Stream
 from support.waiting import wait_for
@@ -111,7 +112,7 @@ def comfy_rig(
         max_body_bytes=1_000_000,
         rates=[Rate(chosen.comfy_view_rate, COMFY_VIEW)] if chosen.comfy_view_rate else [],
     )
-    with HttpServer(app) as server, requests.Session() as session:
+    with HttpServer(app) as server, documented_session() as session:
         session.headers.update({"X-API-Key": key} if key else {})
         try:
             if starts:

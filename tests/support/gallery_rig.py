@@ -13,6 +13,7 @@ from typing import Any
 
 import requests
 from PIL import Image
+from support.documented import documented_session
 from support.http_server import HttpServer
 from support.job_stores import Clock
 
@@ -114,7 +115,7 @@ def gallery_rig(root: Path, guard: Guard | None = None) -> Iterator[GalleryRig]:
         max_body_bytes=1_000_000,
         body_limits={COMFY_INGEST: MAX_BYTES + INGEST_ROOM_BYTES},
     )
-    with HttpServer(app) as server, requests.Session() as session:
+    with HttpServer(app) as server, documented_session() as session:
         yield GalleryRig(server, gallery, root, clock, session)
     gallery.close()
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+from support.documented import documented_session
 from support.http_server import HttpServer
 from support.job_rig import JobRig, job_rig
 from support.job_stores import opened
@@ -158,7 +159,7 @@ def live_rig(
         job_rig(folder) as rig,
         opened(str(folder / "jobs.db"), rig.clock) as stores,
         rig.dispatching(play),
-        requests.Session() as session,
+        documented_session() as session,
     ):
         store = Uploads(rig.spool.root / "uploads", MAX_UPLOAD, check_room=rig.spool.check_room)
         outbox = stores.webhooks

@@ -11,6 +11,7 @@ from typing import Any
 
 import requests
 from PIL import Image
+from support.documented import documented_session
 from support.http_server import HttpServer
 from support.job_rig import JobRig, job_rig
 from support.live_rig import Play
@@ -122,7 +123,7 @@ def management_rig(
     models, outputs = folder / "models", folder / "comfyui-output"
     for path in (models / "checkpoints", models / "loras", models / "upscale_models", outputs):
         path.mkdir(parents=True)
-    with job_rig(folder) as rig, rig.dispatching(play), requests.Session() as session:
+    with job_rig(folder) as rig, rig.dispatching(play), documented_session() as session:
         metrics = Metrics("1", lambda: State(rig.service.counts(), rig.service.paused(), rig.spool.free_bytes()))
         rig.service.on_end(metrics.note_end)
         rig.hub.listen(metrics.note_update)

@@ -59,10 +59,14 @@ def test_progress_is_not_kept_for_who_does_not_listen(site: Site) -> None:
 
 
 def test_a_cancel_ends_an_upload(site: Site, tmp_path: Path) -> None:
-    site.pages["/drips"] = drip(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x")
     (tmp_path / "a.png").write_bytes(b"picture")
     cancel = CancelToken()
-    threading.Timer(0.2, cancel.cancel).start()
+
+    def slow(visit: Visit) -> None:
+        cancel.cancel()
+        drip(b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x")(visit)
+
+    site.pages["/drips"] = slow
     started = time.monotonic()
     with pytest.raises(JobCancelled):
         DOOR.put(site.url("/drips", "127.0.0.1"), {}, tmp_path / "a.png", cancel)

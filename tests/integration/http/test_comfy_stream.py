@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 from support.comfy_rig import Events, comfy_rig, following
+from support.documented import documented_session
 from support.http_server import HttpServer
 from support.job_rig import JobRig, job_rig
 from support.live_rig import Play
@@ -60,7 +61,7 @@ class StreamRig:
 @contextmanager
 def stream_rig(folder: Path, guard: Guard | None = None, key: str | None = None) -> Iterator[StreamRig]:
     guard, play, elsewhere = guard or Guard(), Play(), Elsewhere()
-    with job_rig(folder) as jobs, jobs.dispatching(play), requests.Session() as session:
+    with job_rig(folder) as jobs, jobs.dispatching(play), documented_session() as session:
         prompts = Prompts(jobs.service, elsewhere)  # type: ignore[arg-type]
         routes = comfy_stream.router(
             Watch(jobs.service, jobs.hub), prompts, OutputLinks(guard.sign), guard.sign, Backoff(2, 0.01, 0.02)

@@ -228,8 +228,8 @@ def test_many_readers_of_a_job_share_the_looks_into_the_store(tmp_path: Path) ->
             return await asyncio.gather(*readers)
 
         assert set(asyncio.run(read_all())) == {"finished"}
-        # Each once when it comes; then all of them together, for two or three seconds.
-        assert 50 < len(looks) <= 50 + 4
+        # Each once when it comes; then all of them together once a second.
+        assert 50 < len(looks) <= 50 + 2 + (looks[-1] - looks[0])
 
 
 def test_a_place_in_line_that_changes_is_told(live: LiveRig) -> None:

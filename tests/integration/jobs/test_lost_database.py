@@ -8,6 +8,7 @@ import pytest
 from support.job_rig import JobRig, job_rig
 
 from api import lasting
+from api.job_layer import build_job_layer
 from api.jobs.janitor import Janitor
 from api.settings import Settings
 
@@ -27,6 +28,17 @@ def test_folders_of_jobs_beside_an_empty_database_are_noticed(tmp_path: Path) ->
         rig.submit()
     assert not is_lost(tmp_path / "jobs.db", files)
     assert is_lost(tmp_path / "another.db", files)
+
+
+def test_the_worker_keeps_them(tmp_path: Path) -> None:
+    with job_rig(tmp_path) as rig:
+        folder = old_folder(rig)
+    layer = build_job_layer(Settings(sqlite_db_path=tmp_path / "another.db", spool_dir=rig.spool.root), {})
+    try:
+        layer.janitor.sweep()
+        assert folder.exists()
+    finally:
+        layer.close()
 
 
 @pytest.mark.parametrize("keeps", [True, False])

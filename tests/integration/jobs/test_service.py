@@ -91,6 +91,23 @@ def test_secrets_are_nowhere_on_the_disk_in_clear(rig: JobRig, tmp_path: Path) -
     assert rig.service.request(job.id) == {"workflow": WORKFLOW}
 
 
+def test_what_is_no_field_of_an_image_or_the_policy_is_not_kept(rig: JobRig, tmp_path: Path) -> None:
+    image = {"name": "a.png", "image": "https://x/b", "token": "image-secret"}
+    job = rig.service.submit(
+        Submission(
+            {
+                "input": {"workflow": WORKFLOW, "images": [image]},
+                "policy": {"executionTimeout": 60_000, "token": "policy-secret"},
+            },
+            "test",
+        )
+    ).job
+    assert b"-secret" not in everything_written(rig, tmp_path)
+    reopened = rig.intake.reopen(job.id)
+    assert reopened is not None and reopened[0]["policy"] == {"executionTimeout": 60_000}
+    assert rig.service.request(job.id)["images"] == [{"name": "a.png", "image": "https://x/b"}]
+
+
 def test_a_file_the_caller_claims_to_be_held_is_not(rig: JobRig) -> None:
     with pytest.raises(InvalidInputFile):
         rig.submit({"images": [{"name": "a.png", "image": "held:0"}]})

@@ -15,7 +15,11 @@ ASKERS = 5
 
 
 def test_who_waited_for_an_answer_that_did_not_come_does_not_ask_once_more() -> None:
-    here = threading.Semaphore(0)
+    came = threading.Semaphore(0)
+
+    def clock() -> float:
+        came.release()
+        return time.monotonic()
 
     def slow_and_broken(visit: Visit) -> None:
         visit.released.wait(10)
@@ -24,16 +28,10 @@ def test_who_waited_for_an_answer_that_did_not_come_does_not_ask_once_more() -> 
     with serving() as site, ThreadPoolExecutor(ASKERS) as threads:
         site.pages |= {"/object_info": slow_and_broken, "/system_stats": answer(b"{}")}
         client = ComfyClient(f"http://127.0.0.1:{site.port}")
-        catalog = Catalog(client)
-
-        def ask() -> None:
-            here.release()
-            catalog.object_info()
-
-        asked = [threads.submit(ask) for _ in range(ASKERS)]
+        catalog = Catalog(client, clock=clock)
+        asked = [threads.submit(catalog.object_info) for _ in range(ASKERS)]
         for _ in asked:
-            assert here.acquire(timeout=5)
-        time.sleep(0.1)  # from there to the catalog's door
+            assert came.acquire(timeout=5)
         site.released.set()
         for each in asked:
             with pytest.raises(ComfyError):

@@ -32,7 +32,7 @@ def test_the_least_job_gets_defaults():
     parsed = parse({"id": "abc", "input": {"workflow": WORKFLOW}}, LIMITS)
     assert (parsed.job_id, parsed.workflow, parsed.images, parsed.s3) == ("abc", WORKFLOW, (), None)
     assert parsed.output == OutputOptions(format=None, quality=90, metadata=None, delivery=None, include_temp=False)
-    assert not (parsed.force or parsed.receipt or parsed.timings or parsed.previews)
+    assert not (parsed.force or parsed.receipt or parsed.timings)
     assert parsed.timeout_s is None
     assert parsed.comfy_org_api_key is None
 
