@@ -11,7 +11,7 @@
 set -u
 
 say() { printf '[start.sh] %s\n' "$*"; }
-is_true() { [[ "${1,,}" =~ ^(true|1|yes|on)$ ]]; }
+is_true() { [[ "${1,,}" =~ ^(true|t|1|yes|y|on)$ ]]; }
 look_at_clock() { NOW="${EPOCHREALTIME//[.,]/}"; } # microseconds, without a process
 pause() { read -rt "$1" -u "$NEVER_FD"; }           # likewise
 runs() { kill -0 "$1" 2>/dev/null; }

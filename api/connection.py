@@ -11,7 +11,7 @@ import time
 from http import HTTPStatus
 from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from .logs import get_logger
@@ -58,6 +58,7 @@ class Connection(HttpToolsProtocol):
         # What has come since anything of it made sense: of heads, trailers and the sizes of chunks.
         self._loose_bytes = 0
         self._head_timer: asyncio.TimerHandle | None = None
+        self._begun: list[RequestResponseCycle] = []
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take it, at the cost of another one when there are too many."""
@@ -73,6 +74,10 @@ class Connection(HttpToolsProtocol):
         self._stop_timer()
         self._idle.pop(self, None)
         super().connection_lost(exc)
+        # Uvicorn tells only the newest request, which may be one that waits behind a stream.
+        for cycle in self._begun:
+            cycle.disconnected = cycle.disconnected or not cycle.response_complete
+            cycle.message_event.set()
 
     def data_received(self, data: bytes) -> None:
         """Uvicorn's, up to a limit."""
@@ -92,6 +97,7 @@ class Connection(HttpToolsProtocol):
         self._idle.pop(self, None)
         self._loose_bytes = 0
         super().on_headers_complete()
+        self._begun = [each for each in (*self._begun, self.cycle) if each and not each.response_complete]
 
     def on_body(self, body: bytes) -> None:
         """Some of the body."""

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -21,10 +21,9 @@ from .spool import Spool
 
 UPLOAD = "upload:"
 _HELD = "held:"
-# Everything else is sealed: where callers put keys of their own, and what is no field of ours, since callers put them
-# there as well (ComfyUI's `extra_data`, a slip of the pen). So it is beside the input.
-_OPEN_INPUTS = frozenset(names_of(InputFields)) - {"comfy_org_api_key", "api_key_comfy_org", "s3", "report"}
-_OPEN_ENVELOPE = frozenset({"id", "input", *names_of(EnvelopeFields)}) - {"s3Config"}
+# Where callers put keys of their own: in the input, and beside it.
+_SECRET_INPUTS = ("comfy_org_api_key", "api_key_comfy_org", "s3", "report")
+_SECRET_ENVELOPE = ("s3Config",)
 
 KeepInline = Callable[[ImageSpec, Path], bool]
 FindUpload = Callable[[str], Path | None]
@@ -59,7 +58,7 @@ class Intake:
 
     def take(self, job_id: JobId, job: Mapping[str, Any], request: JobRequest, files: Files = _NO_FILES) -> None:
         """Keep the job's request and its files; `files` by source. Raises InvalidInput for bad files, DiskFull."""
-        given = _input_of(job)
+        given = _known(_input_of(job), InputFields)
         images = [_known(image, ImageFields) for image in given.get("images") or ()]
         held: dict[ImageSpec, Path] = {}
         for index, (image, spec) in enumerate(zip(images, request.images, strict=True)):
@@ -67,10 +66,11 @@ class Intake:
                 image["image"] = f"{_HELD}{index}"
         if images:
             given["images"] = images
-        kept = {**job, "id": job_id, "input": self._sealed(given, _OPEN_INPUTS)}
+        beside = _known({name: value for name, value in job.items() if name != "input"}, EnvelopeFields)
+        kept = {**beside, "id": job_id, "input": self._sealed(given, _SECRET_INPUTS)}
         if isinstance(job.get("policy"), Mapping):
             kept["policy"] = _known(job["policy"], PolicyFields)
-        self._spool.keep_request(job_id, self._sealed(kept, _OPEN_ENVELOPE))
+        self._spool.keep_request(job_id, self._sealed(kept, _SECRET_ENVELOPE))
 
     def reopen(self, job_id: JobId) -> tuple[dict[str, Any], dict[str, Path]] | None:
         """The job as the handler takes it, and the files behind its sources; None when the request is gone.
@@ -80,8 +80,8 @@ class Intake:
         kept = self._spool.request(job_id)
         if kept is None:
             return None
-        job = self._opened(kept, _OPEN_ENVELOPE)
-        job["input"] = self._opened(kept["input"], _OPEN_INPUTS)
+        job = self._opened(kept, _SECRET_ENVELOPE)
+        job["input"] = self._opened(kept["input"], _SECRET_INPUTS)
         return job, {f"{_HELD}{path.name}": path for path in self._spool.held_files(job_id)}
 
     def shown(self, job_id: JobId) -> dict[str, Any] | None:
@@ -89,7 +89,8 @@ class Intake:
         kept = self._spool.request(job_id)
         if kept is None:
             return None
-        shown = {name: value for name, value in kept["input"].items() if name in _OPEN_INPUTS}
+        open_names = set(names_of(InputFields)) - set(_SECRET_INPUTS)
+        shown = {name: value for name, value in kept["input"].items() if name in open_names}
         if shown.get("images"):
             shown["images"] = [{**image, "image": _shown_source(str(image["image"]))} for image in shown["images"]]
         return shown
@@ -124,17 +125,18 @@ class Intake:
         link_or_copy(upload, place)
         return True
 
-    def _sealed(self, value: Mapping[str, Any], but: Collection[str]) -> dict[str, Any]:
-        return {name: self._sealer.seal(each) if each and name not in but else each for name, each in value.items()}
+    def _sealed(self, value: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+        secrets = {name: self._sealer.seal(value[name]) for name in names if value.get(name)}
+        return {**value, **secrets}
 
-    def _opened(self, value: Mapping[str, Any], but: Collection[str]) -> dict[str, Any]:
-        return {name: each if name in but else self._sealer.open(each) for name, each in value.items()}
+    def _opened(self, value: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+        return {**value, **{name: self._sealer.open(value[name]) for name in names if name in value}}
 
 
 def _known(value: Mapping[str, Any], model: type[BaseModel]) -> dict[str, Any]:
-    """Without what is no field of it: nobody reads that, and it may be a secret."""
-    names = names_of(model)
-    return {name: each for name, each in value.items() if name in names}
+    """Of what is no field of it only the names: nobody reads the rest, and it may be a secret (`extra_data`)."""
+    names = frozenset(names_of(model))
+    return {name: each if name in names else None for name, each in value.items()}
 
 
 def _shown_source(source: str) -> str | None:

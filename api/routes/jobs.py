@@ -66,12 +66,14 @@ def router(service: JobService, links: OutputLinks) -> APIRouter:
     @routes.post(
         RUNSYNC,
         summary="Submit a job in RunPod's words and wait for its result",
-        description="As RunPod's local server has it, for 90 s at most; all of RunPod's API is at /v2/{endpoint_id}.",
+        description="As RunPod's local server has it; all of RunPod's API is at /v2/{endpoint_id}.",
         responses={200: {"model": RunPodStatus, "description": "The job"}},
         openapi_extra=submissions.documented(submissions.RunPodRequest),
     )
-    async def run_sync(request: Request, body: JsonBody) -> Response:
-        return await runpod.run_and_wait(service, request, body)
+    async def run_sync(
+        request: Request, body: JsonBody, wait: runpod.WaitMs = runpod.WAIT_MS, ttl: runpod.TtlMs = None
+    ) -> Response:
+        return await runpod.run_and_wait(service, request, body, wait, ttl)
 
     @routes.post(
         "/status/{job_id}",

@@ -16,6 +16,8 @@ _MOST = 2000
 # An office behind one address, a proxy, or a backend that follows its users' jobs with one key is one caller too, and
 # has to fit in; yet nobody takes the room of all others.
 _MOST_OF_ONE = 500
+# Sockets whose key comes in a message take no room from callers whose key was known before.
+_UNPROVEN_SHARE = 2
 _RETRY_AFTER_S = 5
 _KEYLESS = {ANONYMOUS, LINKED, UNPROVEN}
 _NO_PEER = ("unknown", 0)
@@ -32,33 +34,40 @@ class OpenStreams:
 
     def __init__(self, app: ASGIApp, most: int = _MOST, most_of_one: int = _MOST_OF_ONE) -> None:
         self._app = app
-        self._most = most
-        self._most_of_one = most_of_one
-        self._open: Counter[str] = Counter()
-        self._total = 0
+        self._known = _Room(most, most_of_one)
+        self._unproven = _Room(most // _UNPROVEN_SHARE, most_of_one // _UNPROVEN_SHARE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI. Raises RateLimited."""
         if not _is_stream(scope):
             await self._app(scope, receive, send)
             return
-        one_more: OneMore = functools.partial(self._opened, _caller(scope))
+        room = self._unproven if scope["state"]["caller"] == UNPROVEN else self._known
+        one_more: OneMore = functools.partial(room.opened, _caller(scope))
         scope["state"]["one_more"] = one_more
         with one_more():
             await self._app(scope, receive, send)
 
+
+class _Room:
+    """For so many streams, of one caller for so many."""
+
+    def __init__(self, most: int, most_of_one: int) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
+        self._open: Counter[str] = Counter()
+
     @contextmanager
-    def _opened(self, caller: str) -> Iterator[None]:
+    def opened(self, caller: str) -> Iterator[None]:
+        """One stream more, within the block. Raises RateLimited."""
         if self._open[caller] >= self._most_of_one:
             raise RateLimited(f"{self._most_of_one} streams of yours are open, the most of one caller.", _RETRY_AFTER_S)
-        if self._total >= self._most:
+        if self._open.total() >= self._most:
             raise RateLimited(f"{self._most} streams are open, the most there may be.", _RETRY_AFTER_S)
         self._open[caller] += 1
-        self._total += 1
         try:
             yield
         finally:
-            self._total -= 1
             self._open[caller] -= 1
             if not self._open[caller]:
                 del self._open[caller]

@@ -10,7 +10,7 @@ from starlette.types import Scope
 
 _PORTS = {"http": 80, "https": 443}
 # Ends of names that no name server of the internet answers for, and so no stranger.
-_LOCAL_ENDS = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".test")
+_LOCAL_ENDS = (".localhost", ".local", ".internal", ".lan", ".home.arpa", ".home", ".corp", ".svc", ".test")
 
 
 def is_foreign(headers: Headers, allowed: Collection[str] = ()) -> bool:
@@ -29,19 +29,19 @@ def is_foreign(headers: Headers, allowed: Collection[str] = ()) -> bool:
 def is_rebound(scope: Scope, headers: Headers, allowed: Collection[str] = ()) -> bool:
     """Whether a stranger's name was made to lead here (DNS rebinding): to the browser its pages are then our own.
 
-    Such a request has our own port in `Host`, since it comes straight from the browser; what a proxy passes on has the
-    proxy's. On addresses others reach, what says no `Origin` may be a program that knows us by a name, and passes.
+    A page that changes anything says its `Origin`. What says none may be a program that knows us by a name; on loopback
+    only a proxy, whose port in `Host` is another than ours.
     """
     address, port = scope.get("server") or ("", None)
-    host = headers.get("host")
-    if host is None or port is None or "*" in allowed:
+    host, origin = headers.get("host"), headers.get("origin")
+    if host is None or "*" in allowed:
         return False
-    origin = headers.get("origin")
-    # Nobody else has a certificate for a name of theirs that leads here.
-    comes_as_page = origin is not None and not origin.startswith("https:")
-    if not (is_loopback(address) or comes_as_page) or not _is_strange(host, port):
-        return False
-    return not any(_is_of(each, host) for each in allowed)
+    if origin is None:
+        is_strange = is_loopback(address) and _names_a_stranger(host, port)
+    else:
+        # Nobody else has a certificate for a name of theirs that leads here.
+        is_strange = not origin.startswith("https:") and _names_a_stranger(host)
+    return is_strange and not any(_is_of(each, host) for each in allowed)
 
 
 @functools.lru_cache(maxsize=256)
@@ -54,11 +54,11 @@ def is_loopback(host: str) -> bool:
 
 
 @functools.lru_cache(maxsize=256)
-def _is_strange(host: str, port: int) -> bool:
-    """Whether it names this port by a name that may be anybody's: no address, no name of a local network."""
+def _names_a_stranger(host: str, port: int | None = None) -> bool:
+    """Whether its name may be anybody's: no address, no name of a local network. With `port` only if it is that one."""
     try:
         asked = urlsplit(f"//{host.lower()}")
-        if (asked.port or _PORTS["http"]) != port:
+        if port not in {None, asked.port or _PORTS["http"]}:
             return False
     except ValueError:
         return True

@@ -21,7 +21,7 @@ from .native_job import progress_of
 from .runpod_job import RunPodAccepted, RunPodHealth, RunPodPurged, RunPodStatus, RunPodStream
 
 _RETRIED = frozenset({Status.FAILED, Status.TIMED_OUT})
-_WAIT_MS = 90_000
+WAIT_MS = 90_000
 _STREAM_S = 1.0
 _STREAMS = 2000
 _STATUS: dict[int | str, dict[str, Any]] = {200: {"model": RunPodStatus, "description": "The job"}}
@@ -53,7 +53,7 @@ def router(service: JobService, links: OutputLinks, workers: Callable[[], Mappin
 
 
 async def run_and_wait(
-    service: JobService, request: Request, body: dict[str, Any], wait_ms: int = _WAIT_MS, ttl_ms: float | None = None
+    service: JobService, request: Request, body: dict[str, Any], wait_ms: int, ttl_ms: float | None
 ) -> Response:
     """The answer to a job in RunPod's words when it has ended, or as it stands after `wait_ms`."""
     accepted = await submissions.submit(service, request, submissions.runpod(body, sync=True, ttl_ms=ttl_ms))
@@ -86,7 +86,7 @@ def _add_submits(routes: APIRouter, service: JobService) -> None:
         openapi_extra=submissions.documented(submissions.RunPodRequest),
     )
     async def run_sync(
-        endpoint_id: str, request: Request, body: JsonBody, wait: WaitMs = _WAIT_MS, ttl: TtlMs = None
+        endpoint_id: str, request: Request, body: JsonBody, wait: WaitMs = WAIT_MS, ttl: TtlMs = None
     ) -> Response:
         return await run_and_wait(service, request, body, wait, ttl)
 
@@ -102,7 +102,7 @@ def _add_looks(routes: APIRouter, service: JobService, links: OutputLinks) -> No
             return _described(service, service.get(job_id_of(job_id)), link)
 
     @routes.get("/status-sync/{job_id}", summary="Wait for a job and its result", responses=_STATUS)
-    async def status_sync(endpoint_id: str, job_id: str, request: Request, wait: WaitMs = _WAIT_MS) -> Response:
+    async def status_sync(endpoint_id: str, job_id: str, request: Request, wait: WaitMs = WAIT_MS) -> Response:
         with _in_runpods_words():
             job = await service.wait(job_id_of(job_id), wait / 1000, is_gone=request.is_disconnected)
             return await run_in_threadpool(_described, service, job)

@@ -345,3 +345,14 @@ def test_the_document_knows_every_kind_of_event(live: LiveRig) -> None:
     answers = {"overview", "authenticated", "unsubscribed", "pong", "error"}
     assert set(document["components"]["schemas"]["SocketEvent"]["discriminator"]["mapping"]) == known | answers
     assert without_example(document) == []
+
+
+def test_a_reader_who_leaves_with_another_request_behind_its_stream_is_gone(live: LiveRig) -> None:
+    live.hold()
+    job = live.jobs.submit()
+    ask = f"GET /events/{job.id} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", live.server.port), timeout=10) as connection:
+        connection.sendall(ask * 2)
+        wait_for(lambda: live.jobs.hub.readers() == 1, "the reader")
+    # Long before the next ping finds out.
+    wait_for(lambda: live.jobs.hub.readers() == 0, "the reader to be gone", 5)

@@ -218,7 +218,7 @@ def test_the_policy_reaches_the_queue_and_the_handler(api: ApiRig) -> None:
     api.ended(job_id)
     given = api.core.jobs[0] if api.core.jobs[0]["id"] == job_id else api.core.jobs[1]
     # The rest of it is the queue's.
-    assert (given["policy"], given["s3Config"]) == ({"executionTimeout": 60_000}, s3)
+    assert (given["policy"], given["s3Config"]) == ({"executionTimeout": 60_000, "ttl": None, "lowPriority": None}, s3)
 
 
 @pytest.mark.parametrize("path", ["/run", f"{EP}/run"])

@@ -57,7 +57,7 @@ def test_a_caller_has_a_limit_and_gets_room_back() -> None:
         first = await door.knock()
         await door.knock("/ws", type="websocket")
         with pytest.raises(RateLimited) as refused:
-            await door.knock("/api/comfy/stream/x", caller="unproven")
+            await door.knock("/api/comfy/stream/x", caller="link")
         assert refused.value.retry_after_s > 0
         await door.knock(host="2.2.2.2")
         # Behind the same address, but with a key.
@@ -76,6 +76,19 @@ def test_all_together_have_one() -> None:
             await door.knock(host="1.1.1.9")
         await leave(streams[0])
         await door.knock(host="1.1.1.9")
+
+    asyncio.run(play())
+
+
+def test_who_has_not_proven_a_key_yet_takes_no_room_from_those_who_have() -> None:
+    async def play() -> None:
+        door = Door(most=4, most_of_one=2)
+        for number in range(2):
+            await door.knock("/ws", type="websocket", caller="unproven", host=f"1.1.1.{number}")
+        with pytest.raises(RateLimited):
+            await door.knock("/ws", type="websocket", caller="unproven", host="1.1.1.9")
+        for number in range(4):
+            await door.knock(caller=f"key {number}")
 
     asyncio.run(play())
 

@@ -9,7 +9,9 @@ from support.door_app import door_app, routes
 from support.openapi_examples import undeclared_parameters, without_description, without_example
 
 from api.routes.auth import OPEN_PATHS, Guard
+from api.routes.errors import ErrorBody
 from api.routes.probes import Probes
+from api.routes.sse import EventStream
 from api.server import create_app
 
 
@@ -49,6 +51,21 @@ def test_all_references_lead_somewhere() -> None:
     assert {"Order", "Part", "ErrorBody", "Problem", "Health"} <= names
     assert names <= set(document["components"]["schemas"])
     assert "$defs" not in json.dumps(document)
+
+
+def test_what_refers_to_a_schema_says_nothing_else_about_it() -> None:
+    router = APIRouter()
+    router.add_api_route(
+        "/stream",
+        lambda: None,
+        methods=["GET"],
+        status_code=200,
+        response_class=EventStream,
+        responses={200: {"model": ErrorBody}},
+    )
+    app = create_app([router], probes=Probes("1"), guard=Guard(), max_body_bytes=1)
+    content = app.openapi()["paths"]["/stream"]["get"]["responses"]["200"]["content"]["text/event-stream"]
+    assert content["schema"] == {"$ref": "#/components/schemas/ErrorBody"}
 
 
 def test_bodies_that_we_read_ourselves_are_described() -> None:
