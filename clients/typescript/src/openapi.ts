@@ -505,7 +505,7 @@ export interface components {
             timings?: boolean;
             /**
              * Previews
-             * @description Have ComfyUI make preview pictures also while nobody follows
+             * @description Without effect: pictures come to readers who ask for them
              * @default false
              */
             previews?: boolean;
