@@ -137,6 +137,7 @@ class _Maker:
                 first_delay_s=first_delay_s,
                 reconnect_delay_s=longest_delay_s,
                 trace=settings.websocket_trace,
+                name=address.name,
             ),
             ComfyProcess.in_dir(run_dir, quote_log=settings.error_log_tail),
             StartPatience(

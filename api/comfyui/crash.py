@@ -162,12 +162,11 @@ _CAUSES: dict[CrashKind, tuple[str, str]] = {
     ),
     CrashKind.SEGFAULT: (
         "it crashed in native code",
-        "The job may be sent again. When it comes back, the last node or a compiled extension (xformers, "
-        "sageattention, triton) is the suspect.",
+        "When it comes back, the last node or a compiled extension (xformers, sageattention, triton) is the suspect.",
     ),
     CrashKind.WEDGED_WORKER: (
         "its worker thread is gone, so it runs nothing more although it answers",
-        "ComfyUI has to be restarted; the job may be sent again.",
+        "ComfyUI has to be restarted.",
     ),
     CrashKind.START_TIMEOUT: (
         "it did not open its port in time",
@@ -175,11 +174,11 @@ _CAUSES: dict[CrashKind, tuple[str, str]] = {
     ),
     CrashKind.KILLED: (
         "somebody ended it from outside",
-        "The job may be sent again. If nobody did so on purpose, look whether the machine ran out of memory.",
+        "If nobody did so on purpose, look whether the machine ran out of memory.",
     ),
     CrashKind.UNKNOWN: (
         "its log does not tell why",
-        "The job may be sent again; its last log lines may tell more.",
+        "Its last log lines may tell more.",
     ),
 }
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterable
 
-from ..errors import ComfyProtocolError, ComfyUnreachable, ExecutionInterrupted, PromptLost, WorkerError
+from ..errors import ComfyDied, ComfyProtocolError, ComfyUnreachable, ExecutionInterrupted, PromptLost, WorkerError
 from ..ids import PromptId
 from .client import ComfyClient
 from .events import ComfyEvent, ExecutionStarted, Hint, HintKind, LookNow, PromptWaiting
@@ -73,7 +73,7 @@ class Follower:
     def follow(self) -> HistoryEntry | None:
         """The finished prompt's history; None when it has to be stopped, or was taken back.
 
-        Raises PromptLost, ExecutionInterrupted (taken from the queue by somebody), ComfyUnreachable,
+        Raises PromptLost, ComfyDied, ExecutionInterrupted (taken from the queue by somebody), ComfyUnreachable,
         ComfyProtocolError and ComfyWedged.
         """
         if not self._was_connected:
@@ -198,9 +198,13 @@ class Follower:
     def _gone(self) -> WorkerError:
         # A deleted prompt leaves no trace, a restart loses all: with the socket open the whole time and no failed
         # request ComfyUI did not restart, and what never ran can only have been taken from the queue.
-        stayed_up = self._was_connected and self._stream.losses == self._losses_before and not self._outage.ever
+        is_held = self._was_connected and self._stream.losses == self._losses_before
+        stayed_up = is_held and not self._outage.ever
         if stayed_up and not self._started and self._submitted_at_s is not None:
             return ExecutionInterrupted("Somebody took the prompt out of ComfyUI's queue before it ran.")
         if stayed_up:
             return PromptLost("ComfyUI has no trace of the prompt any more: its history was cleared.")
-        return PromptLost("ComfyUI lost the prompt, most likely because it was restarted. Run the job again.")
+        # An end of the process costs the socket and the look that follows; the loss of one of them costs no prompt.
+        if self._started and self._outage.ever and not is_held:
+            return ComfyDied("ComfyUI ended while it was executing the prompt.")
+        return PromptLost("ComfyUI lost the prompt: it was restarted, or its history was cleared.")

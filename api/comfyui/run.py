@@ -71,7 +71,7 @@ def run_prompt(
     begun. Where `is_given_up` says that this ComfyUI is out of reach, a cancelled prompt is left as it is.
 
     Raises PromptRejected, InvalidWorkflow, InputTooLarge; ExecutionInterrupted when taken from the queue by others;
-    PromptLost, ComfyUnreachable, ComfyProtocolError, ComfyWedged.
+    PromptLost, ComfyDied, ComfyUnreachable, ComfyProtocolError, ComfyWedged.
     """
     worker = worker or WorkerThread(lambda: None)
     run = _Run(

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from ..errors import ComfyUnreachable
 from ..ids import PromptId
-from ..logs import get_logger
+from ..logs import bound, get_logger
 from .events import ExecutionStarted, Hint, HintKind, LookNow, Message, NodeExecuting, parse_binary, parse_text
 from .limits import Cancel
 from .subscription import Subscription
@@ -34,7 +34,7 @@ class ComfyStream:
 
     Reconnects by itself: at once, then `reconnect_attempts` times with pauses that grow from `first_delay_s` up to
     `reconnect_delay_s`; after that once a minute and whenever `ensure_connected` is called. `queue_remaining` is how
-    many prompts, running ones included, ComfyUI last said it has.
+    many prompts, running ones included, ComfyUI last said it has. `name` is what the log calls it.
     """
 
     def __init__(
@@ -48,9 +48,11 @@ class ComfyStream:
         connect_timeout_s: float = 5.0,
         headers: Mapping[str, str] | None = None,
         trace: bool = False,
+        name: str | None = None,
     ) -> None:
         self.client_id = client_id
         self._base_url = base_url
+        self._name = name or base_url
         self._headers = dict(headers or {})
         self._attempts = reconnect_attempts
         self._first_delay_s = first_delay_s
@@ -130,7 +132,7 @@ class ComfyStream:
                 return
             self._suspected_at = now
             wire = self._wire
-        log.info("ComfyUI's socket seems deaf, replacing it")
+        log.info("ComfyUI's socket seems deaf, replacing it", instance=self._name)
         if wire:
             wire.abort()
 
@@ -156,8 +158,9 @@ class ComfyStream:
 
     def _run(self) -> None:
         try:
-            while self._wait_for_turn():
-                self._connect()
+            with bound(instance=self._name):
+                while self._wait_for_turn():
+                    self._connect()
         finally:
             with self._changed:
                 self._thread = None  # whatever ended it, `ensure_connected` may start another

@@ -66,8 +66,8 @@ class Attempts:
 
     @property
     def last_node(self) -> str | None:
-        """The node that was being executed when ComfyUI was last heard."""
-        return self._narrator.last_node if self._narrator else None
+        """The node that was being executed when ComfyUI was last heard; None when the prompt was through."""
+        return self._narrator.last_node if self._narrator and not self.executed else None
 
     def run(self, stale: frozenset[str]) -> RunOutcome:
         """Run the job once; nodes in `stale` are kept from the cache. Raises WorkerError, StaleOutput, Recalled.

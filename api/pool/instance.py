@@ -1,5 +1,6 @@
 """One ComfyUI as the worker uses it: its HTTP client, its socket, its process when start.sh keeps it here."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -15,7 +16,7 @@ from ..comfyui.findings import as_mapping
 from ..comfyui.process import ComfyProcess
 from ..comfyui.stream import ComfyStream
 from ..comfyui.worker_thread import WorkerThread
-from ..errors import ComfyError, ComfyNotStarted, WorkerError
+from ..errors import ComfyDied, ComfyError, ComfyNotStarted, ComfyUnreachable, Detail, PromptLost, WorkerError
 from ..ids import InstanceName
 from ..jobs.cancel import CancelToken
 from ..logs import get_logger
@@ -23,6 +24,9 @@ from ..logs import get_logger
 _RETRIES_UNSUPERVISED = 500
 _SOCKET_S = 5.0
 _TOLD_EVERY_S = 10.0
+_KNOCK_S = 2.0
+# The code of the detail that says that a ComfyUI which has ended is not back, and that nobody here will start it.
+NOT_BACK = "not_back"
 
 log = get_logger()
 
@@ -95,8 +99,11 @@ class Instance:
 
     def autopsy(self, error: WorkerError, since: float, last_node: str | None) -> WorkerError:
         """The error of a ComfyUI that went away after `since` (epoch seconds): why it died, when that is known."""
-        if not self.process.supervised() or not self._died_since(since):
-            return error
+        if not self.process.supervised():
+            return self._seen(error, last_node)
+        if not self._died_since(since):
+            gone = "ComfyUI has no trace of the prompt any more, though it was not restarted."
+            return PromptLost(gone) if isinstance(error, ComfyDied) else error
         return to_error(self.process.autopsy(last_node=last_node, since=since))
 
     def restart(self, seen_at: float) -> bool:
@@ -116,6 +123,29 @@ class Instance:
         """Close the socket and the connections."""
         self.stream.close()
         self.client.close()
+
+    def _seen(self, error: WorkerError, last_node: str | None) -> WorkerError:
+        """An end that can only be seen from outside, told with the ComfyUI's name and the node."""
+        is_away = isinstance(error, ComfyUnreachable) and last_node is not None and self._is_closed()
+        if not (is_away or isinstance(error, ComfyDied)):
+            return error
+        told = f"ComfyUI at {self.name} ended while the job was executing"
+        if last_node is None:
+            return ComfyDied(f"{told}.")
+        detail = Detail(node_id=last_node, message="It was being executed when ComfyUI ended.")
+        if is_away:
+            detail["code"] = NOT_BACK
+        return ComfyDied(f"{told} node {last_node}.", [detail])
+
+    def _is_closed(self) -> bool:
+        """Whether nothing listens where it was: the machine says so, which no broken network can."""
+        address = urlsplit(self.client.base_url)
+        port = address.port or (443 if address.scheme == "https" else 80)
+        try:
+            socket.create_connection((address.hostname or "", port), _KNOCK_S).close()
+        except OSError as error:
+            return isinstance(error, ConnectionRefusedError)
+        return False
 
     def _died_since(self, moment: float) -> bool:
         """Whether a process ended after `moment`; a lost history of a living one has nothing to do with its log."""

@@ -206,8 +206,12 @@ class Pool:
             self._changed.wait(_LOOK_AGAIN_S)
 
     def _check_stay(self, ticket: Ticket) -> None:
-        """Raises ComfyBusy when it would stand in the way of others: the line is the place to wait for long."""
-        is_behind = self._waiting.index(ticket) >= self._patient()
+        """Raises ComfyBusy when it would stand in the way of others: the line is the place to wait for long.
+
+        One that any of them may run does not: it waits because all are busy, and its inputs are here already.
+        """
+        is_choosy = not all(ticket.may_run_on(member) for member in self._roster.takers)
+        is_behind = is_choosy and self._waiting.index(ticket) >= self._patient()
         if self._is_closing or is_behind or not self._hopeful(ticket):
             raise ComfyBusy(self._obstacle(ticket))
 

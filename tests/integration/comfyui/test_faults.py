@@ -1,6 +1,7 @@
 """A ComfyUI that fails: each time the right result or a clear error, and no prompt runs twice without need."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
 
@@ -12,13 +13,27 @@ from support.waiting import wait_for
 from support.wire_tap import WireTap
 
 from api.comfyui.client import ComfyClient
-from api.comfyui.events import NodeExecuting, PromptAccepted, PromptWaiting
+from api.comfyui.events import LookNow, NodeExecuting, PromptAccepted, PromptWaiting
 from api.comfyui.history import Verdict
 from api.comfyui.limits import RunLimits
 from api.comfyui.run import End
-from api.errors import ComfyProtocolError, ComfyUnreachable, ComfyWedged, ExecutionFailed, OutOfVram, PromptLost
+from api.errors import (
+    ComfyDied,
+    ComfyProtocolError,
+    ComfyUnreachable,
+    ComfyWedged,
+    ExecutionFailed,
+    OutOfVram,
+    PromptLost,
+)
 
 IMPATIENT = RunLimits(outage_grace_s=1.0, stop_grace_s=1.0)
+
+
+def seen_to_be_away(job: Run) -> None:
+    """Until a look of the run has failed: it comes with the loss of the socket, and takes three tries."""
+    job.wait_for_a(LookNow)
+    threading.Event().wait(1.0)
 
 
 def prompts_taken(standin: StandinProcess, before: int = 0) -> int:
@@ -48,6 +63,32 @@ def test_a_lost_history_is_a_lost_prompt(standin: StandinProcess, connect: Calla
     standin.set_fault("lose_history", 1)
     with pytest.raises(PromptLost, match="history was cleared"):
         run(client, stream, picture())
+
+
+def test_a_lost_history_behind_a_socket_that_dropped_is_no_death(mortal: StandinProcess, connect: Callable):
+    client, stream = connect(mortal.url)
+    mortal.set_fault("slow_execute", 150)
+    mortal.set_fault("drop_socket_after", 5)
+    mortal.set_fault("lose_history", 1)
+    with pytest.raises(PromptLost, match="or its history was cleared"):
+        run(client, stream, picture())
+    assert stream.losses >= 1
+
+
+def test_killed_while_the_prompt_waits_it_is_lost_and_did_no_harm(mortal: StandinProcess, connect: Callable):
+    client, stream = connect(mortal.url)
+    mortal.set_fault("slow_execute", 300)
+    running = Run(client, stream, picture())
+    running.wait_for_a(NodeExecuting)
+    waiting = Run(client, stream, picture())
+    waiting.wait_for_a(PromptWaiting)
+    mortal.kill()
+    seen_to_be_away(running)
+    mortal.start()
+    with pytest.raises(ComfyDied):
+        running.end()
+    with pytest.raises(PromptLost, match="restarted"):
+        waiting.end()
 
 
 @pytest.mark.parametrize("fault", ["accept_then_500", "drop_prompt_answer"])
@@ -124,11 +165,13 @@ def test_pitfall_11_killed_and_restarted(mortal: StandinProcess, connect: Callab
     mortal.set_fault(fault, 2 if fault == "kill_during" else True)
     job = Run(client, stream, picture())
     mortal.wait_exit(15)
+    if fault != "kill_before":
+        seen_to_be_away(job)
     mortal.start()
     if fault == "kill_before":
         assert len(job.end().entry.files()) == 1, "never accepted, so posted again"
     else:
-        with pytest.raises(PromptLost, match="restarted"):
+        with pytest.raises(ComfyDied, match="ended while"):
             job.end()
     assert len(run(client, stream, picture()).entry.files()) == 1
 

@@ -83,12 +83,13 @@ def test_it_comes_back_by_itself_after_a_restart(mortal: StandinProcess, connect
 def test_it_gives_up_after_some_tries_until_it_is_wanted(mortal: StandinProcess, connect: Callable):
     client, stream = connect(mortal.url, reconnect_attempts=2, reconnect_delay_s=0.05)
     assert stream.ensure_connected(10)
-    with structlog.testing.capture_logs() as logs:
+    with structlog.testing.capture_logs(processors=[structlog.contextvars.merge_contextvars]) as logs:
         mortal.kill()
         wait_for(lambda: [log for log in logs if log.get("attempt") == 2], "the second failed try")
+    assert {log.get("instance") for log in logs} == {mortal.url}
     mortal.start()
     assert stream.ensure_connected(10)
-    assert ran_with_events(client, stream)
+    wait_for(lambda: ran_with_events(client, stream), "a run that is heard")
 
 
 @pytest.mark.parametrize("times", [1, 2, 3, 4, 5])

@@ -1,5 +1,9 @@
 """What a ComfyUI says of itself, whatever it says."""
 
+import os
+import socket
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +15,20 @@ from support.remote_front import RemoteFront
 from api.comfyui.client import ComfyClient
 from api.comfyui.process import ComfyProcess
 from api.comfyui.stream import ComfyStream
-from api.errors import ComfyNotStarted
+from api.errors import ComfyDied, ComfyNotStarted, ComfyUnreachable, PromptLost, WorkerError
 from api.ids import InstanceName
 from api.jobs.cancel import CancelToken
 from api.pool.instance import Instance, StartPatience
+from api.pool.target import may_run_again
 
 NOTHING = {"comfyui_version": None, "pytorch_version": None, "device": None}
+
+
+@pytest.fixture
+def fleet(tmp_path: Path) -> Iterator[Fleet]:
+    made = Fleet(tmp_path)
+    yield made
+    made.close()
 
 
 @pytest.mark.parametrize(
@@ -51,3 +63,43 @@ def test_a_comfyui_that_has_ended_is_waited_for_though_its_socket_seems_open(tmp
     with pytest.raises(ComfyNotStarted):
         instance.wait_ready(CancelToken())
     instance.close()
+
+
+DIED = ComfyDied("ComfyUI ended while it was executing the prompt.")
+
+
+@pytest.mark.parametrize(
+    ("last_node", "told"),
+    [
+        ("3", "ComfyUI at a:1 ended while the job was executing node 3."),
+        (None, "ComfyUI at a:1 ended while the job was executing."),
+    ],
+)
+def test_an_end_seen_from_outside_is_told_with_its_name_and_node(
+    fleet: Fleet, last_node: str | None, told: str
+) -> None:
+    error = fleet.add("a:1").instance.autopsy(DIED, time.time(), last_node)
+    assert (type(error), error.message) == (ComfyDied, told)
+    assert [detail["node_id"] for detail in error.details] == ([last_node] if last_node else [])
+
+
+@pytest.mark.parametrize(
+    ("error", "last_node"),
+    [(PromptLost("Gone."), "3"), (ComfyUnreachable("No answer."), None)],
+)
+def test_nothing_more_is_known_of_what_is_no_end(fleet: Fleet, error: WorkerError, last_node: str | None) -> None:
+    assert fleet.add("127.0.0.1:1").instance.autopsy(error, time.time(), last_node) is error
+
+
+def test_one_that_went_away_has_ended_where_nothing_listens_any_more(fleet: Fleet) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        instance, silent = fleet.add(f"127.0.0.1:{server.getsockname()[1]}").instance, ComfyUnreachable("No answer.")
+        assert instance.autopsy(silent, time.time(), "3") is silent
+    error = instance.autopsy(silent, time.time(), "3")
+    assert isinstance(error, ComfyDied) and "was executing node 3" in error.message
+    assert not may_run_again(error)
+
+
+def test_one_that_is_known_to_live_has_not_ended(fleet: Fleet, tmp_path: Path) -> None:
+    (tmp_path / "comfyui.pid").write_text(str(os.getpid()))
+    assert isinstance(fleet.add("a:1").instance.autopsy(DIED, time.time(), "3"), PromptLost)

@@ -4,6 +4,7 @@ import pytest
 
 from api.comfyui.crash import CrashKind, CrashReport, to_error
 from api.errors import (
+    ComfyDied,
     ComfyNotStarted,
     ComfyUnreachable,
     ComfyWedged,
@@ -18,6 +19,7 @@ from api.pool.target import may_run_again
     ("reason", "again"),
     [
         (PromptLost("its history was cleared"), True),
+        (ComfyDied("seen from outside"), True),
         (ComfyWedged("its worker thread is dead"), True),
         (ComfyUnreachable("its grace is over"), False),
         (ComfyNotStarted("start.sh gave up"), True),

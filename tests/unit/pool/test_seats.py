@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from api.jobs.cancel import CancelToken
 from api.pool.needs import Offers
 from api.pool.pool import Pool
 from api.pool.roster import Roster
+from api.pool.seats import Seat
 from api.pool.ticket import Ticket
 
 
@@ -53,6 +55,39 @@ def test_jobs_whose_inputs_are_slow_keep_no_slot_from_others_and_wait_for_one_th
     with pytest.raises(JobCancelled):
         pool.place(Ticket(job(), token), slow[0])
     assert all(len(member.tickets) == 2 for member in fleet.members[:count])
+
+
+def test_jobs_whose_inputs_are_there_keep_their_turn_however_many_wait(fleet: Fleet) -> None:
+    """They wait because all are busy: back in the line they would only fetch their inputs once more."""
+    now, sole = 0.0, fleet.members[0]
+    sole.slots = 1
+    pool = Pool(Roster([sole]), clock=lambda: now)
+    seats = []
+    while seat := pool.take(0):
+        seats.append(seat)
+        now += 1.5
+    assert len(seats) == pool.most() == 4
+    tickets = [Ticket(job(), CancelToken()) for _ in seats]
+    pool.place(tickets[0], seats[0])
+    with ThreadPoolExecutor(3) as threads:
+        waiting = [threads.submit(pool.place, *each) for each in zip(tickets[1:], seats[1:], strict=True)]
+        for before, turn in zip(tickets, waiting, strict=False):
+            assert sole.tickets == [before] and pool.take(0) is None
+            pool.release(before)
+            assert turn.result(5) is sole
+
+
+def test_of_many_that_wait_for_one_of_several_the_last_goes_back_into_the_line(fleet: Fleet) -> None:
+    busy, other = fleet.members
+    busy.label, busy.slots, other.slots = "big", 0, 1
+    pool, token = Pool(Roster(fleet.members)), CancelToken()
+    tickets = [Ticket(job(), token, label="big") for _ in range(3)]
+    with ThreadPoolExecutor(3) as threads:
+        waiting = [threads.submit(pool.place, ticket, Seat(lambda _seat: None)) for ticket in tickets]
+        with pytest.raises(ComfyBusy, match="The job waits for one"):
+            waiting[2].result(5)
+        assert not (waiting[0].done() or waiting[1].done())
+        token.cancel()
 
 
 def test_a_job_that_executes_no_more_makes_room_before_it_has_ended(pool: Pool) -> None:
