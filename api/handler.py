@@ -191,6 +191,7 @@ class JobHandler:
             force=request.force,
             include_temp=request.output.include_temp,
             wants_previews=host.wants_previews,
+            afterwards=host.afterwards,
             facts=request.receipt,
             timeout_s=request.timeout_s or self._timeout_s,
             resume=host.resume,

@@ -1,5 +1,6 @@
 """The durable job layer put together: store, spool, service, dispatcher, janitor, webhooks around the one handler."""
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -8,25 +9,27 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from .deploy_layer import Unrun, build_deploy, checking, deploy_names, redirected
 from .deploy_machine import accept
-from .errors import JobNotFound
+from .errors import JobNotFound, WorkerError
 from .ids import JobId
 from .inputs.addresses import AddressGuard
 from .job_targets import JobTargets, MakeDispatcher, build_overflow, build_targets
 from .jobs.dispatcher import Core, Dispatcher
 from .jobs.durations import Durations
+from .jobs.end_line import log_end
 from .jobs.ends import Run
 from .jobs.estimate import Estimates
 from .jobs.hub import EventHub
 from .jobs.intake import Intake
 from .jobs.janitor import Janitor
-from .jobs.job import ACTIVE, Job
+from .jobs.job import ACTIVE, TERMINAL, Job
+from .jobs.names import folder_of
 from .jobs.outbox import Delivery
 from .jobs.ports import Capacity
 from .jobs.request import JobRequest
@@ -35,10 +38,13 @@ from .jobs.service import JobService
 from .jobs.spool import Spool
 from .jobs.statistics import Statistics
 from .jobs.store import JobFilter
+from .jobs.survived import survived
+from .jobs.trouble import Trouble
 from .jobs.uploads import Uploads
 from .jobs.webhook_message import job_event
 from .jobs.webhooks import WebhookSender
 from .lasting import Kept, has_lost_jobs, keep, sole_owner
+from .leftovers import Leftovers
 from .logs import get_logger
 from .outputs.archive import Archive
 from .pool.roster import Roster
@@ -64,8 +70,11 @@ log = get_logger()
 # What each dialect's webhooks say, given the job and its result; the event of our own API for all others.
 Bodies = Mapping[str, Callable[["Delivery", Any, dict[str, Any] | None], tuple[bytes, str]]]
 _HEARTBEATS_PER_LOSS = 6
+_RECOVER_AGAIN_S = 1.0
 # Running jobs that are looked at for an estimate; a fleet has more, and its line is then told as shorter than it is.
 _MOST_RUNNING = 1000
+# Ended jobs that an earlier process may not have been done with.
+_MOST_ENDED = 200
 
 
 @dataclass(frozen=True)
@@ -86,10 +95,12 @@ class JobLayer:
     targets: JobTargets
     janitor: Janitor
     statistics: Statistics
+    leftovers: Leftovers
     estimates: Estimates
     routing: RoutingLayer
     deploy: "Deploy | None"
     _lock: IO[bytes] | None
+    _stopping: threading.Event = field(default_factory=threading.Event)
 
     @property
     def dispatchers(self) -> Mapping[str, Dispatcher]:
@@ -98,18 +109,20 @@ class JobLayer:
 
     def start(self) -> None:
         """Take up what an earlier process left, then begin to work. Returns at once; ComfyUI may come up later."""
-        if self._lock is not None:
-            # Nobody else works on this database: whatever is still marked as running has lost its worker.
-            left = self.service.reset_stuck(0)
-            if left:
-                log.info("Jobs of an earlier process go on", jobs=left)
         self.core.comfy.crew.start(functools.partial(warm_up, self.core))
         self.targets.watch()
         threading.Thread(target=self._begin, name="get-ready", daemon=True).start()
-        self.janitor.start()
-        self.webhooks.start()
 
     def _begin(self) -> None:
+        if self._lock is not None and not self._has_recovered():
+            return
+        self.janitor.start()
+        self.webhooks.start()
+        with survived("What earlier jobs have left in ComfyUI stays there"):
+            self.leftovers.of_earlier(self.service.list(JobFilter(TERMINAL), _MOST_ENDED).jobs)
+        with contextlib.suppress(WorkerError):
+            if self.service.paused():
+                log.warning("The queue is paused: no job starts until POST /queue/resume")
         self.statistics.load()
         preload(self.core)
         # What is wrong with these files is logged when they are read: better now than at the first job.
@@ -117,8 +130,28 @@ class JobLayer:
         self.routing.router.tables()
         self.targets.start()
 
+    def _has_recovered(self) -> bool:
+        """Nobody else works on this database: whatever is still marked as running has lost its worker.
+
+        A database that is locked and a disk that is full are waited for. False when the worker stops meanwhile.
+        """
+        trouble = Trouble("Jobs of an earlier process cannot be taken up yet", "The job database can be used")
+        while not self._stopping.is_set():
+            try:
+                left = self.service.reset_stuck(0)
+            except (WorkerError, OSError) as error:
+                trouble.met(str(error))
+                self._stopping.wait(_RECOVER_AGAIN_S)
+                continue
+            trouble.over()
+            if left:
+                log.info("Jobs of an earlier process go on", jobs=left)
+            return True
+        return False
+
     def drain(self, grace_s: float) -> bool:
         """Stop working: nothing new is taken, running jobs have `grace_s`. False when some had to be handed back."""
+        self._stopping.set()
         self.service.stop()
         self.core.comfy.pool.hand_back_waiting()
         is_done = self.targets.drain(grace_s)
@@ -187,7 +220,10 @@ def build_job_layer(settings: Settings, bodies: Bodies) -> JobLayer:
         keys=settings.webhook_keys,
         try_s=settings.webhook_timeout_s,
     )
+    service.on_end(log_end)
     service.on_end(lambda job, _run: webhooks.wake() if job.webhook else None)
+    leftovers = Leftovers(core.comfy.target, functools.partial(folder_of, key=kept.key))
+    service.on_end(leftovers.note)
     targets = build_targets(core, remotes, _dispatchers(settings, kept, intake, service, hub))
     statistics = _statistics(settings, kept.database)
     service.on_end(statistics.note)
@@ -211,6 +247,7 @@ def build_job_layer(settings: Settings, bodies: Bodies) -> JobLayer:
         targets=targets,
         janitor=_janitor(settings, kept, service, (statistics.save_when_due, *([overflow.look] if overflow else []))),
         statistics=statistics,
+        leftovers=leftovers,
         estimates=estimates,
         routing=routing,
         deploy=deploy,

@@ -78,6 +78,9 @@ class JobTargets:
 
     def obstacle(self, job: Job, roster: Roster) -> str | None:
         """Why a job that waits is not begun, or one that has begun gets no further; None when nothing is in its way."""
+        dispatcher = self.dispatchers.get(job.target)
+        if dispatcher and (lack := dispatcher.obstacle(job)):
+            return lack
         if job.status in ACTIVE:
             return self._delay(job, roster)
         if job.target == LOCAL:

@@ -212,7 +212,12 @@ class Server(uvicorn.Server):
         """Uvicorn's signal handler: ask for the end, and take it when asked again."""
         self._signals += 1
         if self._signals > 1:
-            os._exit(128 + sig)
+            try:
+                # A third one finds this line written, or the log stuck.
+                if self._signals == 2:
+                    log.warning("Asked to stop again: ended at once, running jobs are taken up at the next start")
+            finally:
+                os._exit(128 + sig)
         self._stopping.set()
 
     def _stop_when_asked(self) -> None:

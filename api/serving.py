@@ -302,6 +302,7 @@ def _health(layer: JobLayer) -> HealthFacts:
             *layer.targets.troubles(),
             *layer.routing.problems(),
         ],
+        warnings=["The queue is paused: no job starts until POST /queue/resume."] if paused else [],
         remote_targets=layer.targets.facts(),
     )
 

@@ -29,13 +29,11 @@ from ..errors import (
 from ..ids import JobId
 from ..logs import get_logger
 from .cancel import CancelToken
-from .ends import UNNAMED, Run
 from .events import Emit
 from .hub import EventHub
 from .intake import Intake
 from .job import Job, JobError, Status
 from .measured import Live
-from .performance import category
 from .placement import LOCAL, Placement
 from .ports import Attempt, Capacity, Host, OutputSink, Seat
 from .result import failure
@@ -44,6 +42,7 @@ from .service import JobService
 from .spool import Spool
 from .store import JobStore
 from .survived import survived
+from .trouble import Trouble
 from .turned_away import TurnedAway
 from .updates import Kind
 
@@ -56,19 +55,12 @@ _AGAIN = frozenset(
 )
 # Losses by which a prompt that had begun may be the one that kills ComfyUI.
 _SUSPECT = _AGAIN - {DiskFull.code, StoreUnavailable.code}
-_SAYING = {
-    Status.SUCCEEDED: "Job completed successfully",
-    Status.FAILED: "Job failed",
-    Status.TIMED_OUT: "Job timed out",
-    Status.CANCELLED: "Job cancelled",
-}
-# What log pipelines of the middleware this API stands in for look for.
-_LOGGED_AS = {"service": "comfyui-worker", "component": "job-processor"}
 _ENDS = {
     JobCancelled.code: Status.CANCELLED,
     JobTimedOut.code: Status.TIMED_OUT,
     JobExpired.code: Status.TIMED_OUT,
 }
+_ENDING = "It has run, and its end is being written down."
 _POLL_S = 1.0
 _LOOK_AGAIN_S = 0.5
 _RETRY_DELAY_S = 2.0
@@ -120,6 +112,7 @@ class Dispatcher:
         self._archive = archive
         self._target = target
         self._turned_away = TurnedAway()
+        self._no_claims = Trouble("No job can be taken", "Jobs can be taken again")
         self._has_seat = False
         self._work = threading.Event()
         self._stopping = threading.Event()
@@ -158,6 +151,17 @@ class Dispatcher:
             running = dict(self._running)
         return {job_id: each.measured.live() for job_id, each in running.items()}
 
+    def obstacle(self, job: Job) -> str | None:
+        """What the worker itself lacks to begin the job, or to end it; None when it lacks nothing."""
+        if job.status is Status.QUEUED:
+            return f"The worker can take no job just now: {reason}" if (reason := self._no_claims.reason) else None
+        with self._lock:
+            running = self._running.get(job.id)
+        if running is None or not running.has_run:
+            return None
+        reason = running.unwritten.reason
+        return f"It has run, and its end cannot be written down yet: {reason}" if reason else _ENDING
+
     def cancel(self, job_id: JobId) -> None:
         """Stop the job if it runs here."""
         with self._lock:
@@ -189,7 +193,7 @@ class Dispatcher:
                 log.warning("Job not handed back", job_id=running.job.id, error=error.message)
                 continue
             if after is not None and after.is_terminal:
-                self._announce(after, running.measured.run({}))
+                self._service.announce_end(after, running.measured.run({}))
             else:
                 log.info("Job handed back", job_id=running.job.id)
 
@@ -215,7 +219,13 @@ class Dispatcher:
         self._work.clear()
         if self._stopping.is_set():
             return None
-        job = self._store.claim(self._worker, self._target, self._turned_away.labels())
+        try:
+            job = self._store.claim(self._worker, self._target, self._turned_away.labels())
+        except WorkerError as error:
+            self._no_claims.met(error.message, target=self._target)
+            self._stopping.wait(_POLL_S)
+            return None
+        self._no_claims.over(target=self._target)
         if job is None:
             self._work.wait(self._poll_s)
         return job
@@ -268,33 +278,36 @@ class Dispatcher:
             return failure(InternalError("The job's request is no longer on the worker's disk; submit it again."))
         content, held = request
         resume = Attempt(job.prompt_id, job.instance) if job.prompt_id and job.instance else None
-        sink = self._spool.sink(job.id, job.attempt)
         host = Host(
-            inline=sink,
+            inline=self._spool.sink(job.id, job.attempt),
             archive=self._archive,
             held=held,
             resume=resume,
             seat=seat,
             placement=Placement(job.target, job.label),
             wants_previews=lambda: self._hub.wants_previews(job.id),
+            afterwards=running.duties.append,
         )
         self._hub.publish(job.id, Kind.STARTED, {"attempt": job.attempts})
         return self._core(content, running.emit, running.token, None, host)
 
     def _end(self, job: Job, running: RunningJob, result: Mapping[str, Any]) -> None:
         """Write down how the run ended; for as long as it takes, unless the lease is lost."""
+        running.has_run = True
         while True:
             try:
                 after = self._written(job, running, result)
             except (StoreUnavailable, DiskFull, OSError) as error:
-                log.warning("The end of a job cannot be written down yet", job_id=job.id, error=str(error))
+                running.unwritten.met(str(error), job_id=job.id)
                 if running.lost or running.abandoned or self._stopping.wait(_WRITE_AGAIN_S):
                     return
                 continue
+            running.unwritten.over(job_id=job.id)
+            running.settle(after, result.get("code"))
             if after is None:
                 log.warning("The job was taken over meanwhile", job_id=job.id)
             elif after.is_terminal:
-                self._announce(after, running.measured.run(result))
+                self._service.announce_end(after, running.measured.run(result))
                 self._sync(job.id)
             else:
                 self._hub.publish(job.id, Kind.QUEUED, {"position": None, "again": True})
@@ -306,22 +319,6 @@ class Dispatcher:
             self._store.sync()
         except StoreUnavailable as error:
             log.warning("The end of a job is not on the disk yet", job_id=job_id, error=error.message)
-
-    def _announce(self, job: Job, run: Run) -> None:
-        self._service.announce_end(job, run)
-        took_s = (job.finished_at or 0.0) - (job.started_at or 0.0) if job.started_at is not None else 0.0
-        log.info(
-            _SAYING[job.status],
-            message=_SAYING[job.status],
-            **job.log_context(),
-            **_LOGGED_AS,
-            jobId=job.id,
-            jobType=job.workflow_name or UNNAMED,
-            processingDuration=round(took_s * 1000),
-            resultSize=run.result_bytes,
-            stages_s={stage: round(seconds, 4) for stage, seconds in run.stages_s.items()},
-            **_why(job.error),
-        )
 
     def _written(self, job: Job, running: RunningJob, result: Mapping[str, Any]) -> Job | None:
         error = _error_of(result)
@@ -341,10 +338,7 @@ class Dispatcher:
         if error is not None and error.code in _AGAIN and not running.token.is_set():
             used = running.began and error.code in _SUSPECT
             if not (job.is_worn_out or (used and job.is_last_attempt)):
-                log.warning("Run lost, the job goes back into the line", job_id=job.id, code=error.code, used=used)
-                return self._store.release(
-                    job.lease, used=used, delay_s=self._pause_s(job, running, error), error=error
-                )
+                return self._put_back(job, running, error, used)
             error = _given_up(error, job)
             result = {**result, "error": error.message}
         status = Status.SUCCEEDED if error is None else _ENDS.get(error.code, Status.FAILED)
@@ -352,6 +346,12 @@ class Dispatcher:
         after = self._store.finish(job.lease, status, error, path, durable=False)
         if after is not None:
             self._spool.forget_other_runs(job.id, job.attempt)
+        return after
+
+    def _put_back(self, job: Job, running: RunningJob, error: JobError, used: bool) -> Job | None:
+        after = self._store.release(job.lease, used=used, delay_s=self._pause_s(job, running, error), error=error)
+        if after is not None and not after.is_terminal:
+            log.warning("Run lost, the job is back in the line", job_id=job.id, code=error.code, used=used)
         return after
 
     def _pause_s(self, job: Job, running: RunningJob, error: JobError) -> float:
@@ -381,15 +381,6 @@ def _error_of(result: Mapping[str, Any]) -> JobError | None:
         tuple(details),
         bool(result.get("retryable", False)),
     )
-
-
-def _why(error: JobError | None) -> dict[str, Any]:
-    """What the log says of an error: of a refused input only what is wrong, since the text may quote it."""
-    if error is None:
-        return {"code": "OK"}
-    if category(error.code) == "input":
-        return {"code": error.code, "fields": [detail.get("field") for detail in error.details]}
-    return {"code": error.code, "error": error.message}
 
 
 def _given_up(error: JobError, job: Job) -> JobError:

@@ -8,6 +8,7 @@ from ..errors import WorkerError
 from ..logs import get_logger
 from .service import JobService
 from .spool import Spool
+from .trouble import Trouble
 
 log = get_logger()
 
@@ -50,11 +51,13 @@ class Janitor:
         self._clock = clock
         self._looked_at = clock()
         self._patient_until = 0.0
+        self._troubles: dict[str, Trouble] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="janitor", daemon=True)
 
     def start(self) -> None:
         """Start the thread; the first sweep is at once."""
+        self._looked_at = self._clock()
         self._thread.start()
 
     def stop(self) -> None:
@@ -85,7 +88,11 @@ class Janitor:
         """What is done every two seconds."""
         self._service.expire()
         if self._clock_jumped():
-            log.info("The clock has jumped, workers have time to say that they live", seconds=self._lost_after_s)
+            # The machine slept, its clock was set, or the job store did not answer: it cannot be told which.
+            log.info(
+                "Jobs were not looked at for a while, workers have time to say that they live",
+                seconds=self._lost_after_s,
+            )
         elif self._clock() >= self._patient_until:
             self._service.reset_stuck(self._lost_after_s)
         for duty in self._looks:
@@ -101,10 +108,16 @@ class Janitor:
         return True
 
     def _guarded(self, duty: Callable[[], None]) -> None:
+        name = duty.__name__
+        trouble = self._troubles.setdefault(
+            name, Trouble("Housekeeping failed, it is tried again", "Housekeeping goes well again")
+        )
         try:
             duty()
         except (WorkerError, OSError) as error:
-            log.warning("Housekeeping failed, it is tried again", duty=duty.__name__, error=str(error))
+            trouble.met(str(error), duty=name)
+        else:
+            trouble.over(duty=name)
 
     def _forget_orphans(self) -> int:
         """Remove folders without a job: what is left of submissions that were cut off."""

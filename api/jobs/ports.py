@@ -20,6 +20,14 @@ def nobody() -> bool:
     return False
 
 
+Duty = Callable[[], None]
+
+
+def at_once(duty: Duty) -> None:
+    """Where nothing has to be written down first."""
+    duty()
+
+
 @dataclass(frozen=True, slots=True)
 class InputFile:
     """One checked input file on local disk. `name` is the caller's and may carry a subfolder."""
@@ -64,7 +72,8 @@ class RunRequest:
     """What a target needs to run one job. The workflow is checked but still carries the caller's names.
 
     `folder` is the job's own, below ComfyUI's input and output folders; `label` that of the ComfyUIs it may run on.
-    `wants_previews` is asked at each of them. With a `deployment` the workflow is empty.
+    `wants_previews` is asked at each of them. With a `deployment` the workflow is empty. `afterwards` is given what
+    makes ComfyUI forget the job: done too early, a run whose end is not written down yet could not be followed again.
     """
 
     job_id: JobId
@@ -76,6 +85,7 @@ class RunRequest:
     force: bool = False
     include_temp: bool = False
     wants_previews: Callable[[], bool] = nobody
+    afterwards: Callable[[Duty], None] = at_once
     facts: bool = False
     timeout_s: float | None = None
     resume: Attempt | None = None
@@ -188,6 +198,7 @@ class Host:
     only the host can have written, and `resume` is the prompt an earlier worker submitted. `archive` gets a copy of
     every output, wherever else it goes. `seat` is the room it has taken for the job, `placement` where the job was
     decided to run; without one the job's own words decide. `wants_previews` says whether somebody waits for previews.
+    `afterwards` takes what is to be done once the job's end is written down.
     """
 
     inline: OutputSink | None = None
@@ -197,6 +208,7 @@ class Host:
     seat: Seat | None = None
     placement: Placement | None = None
     wants_previews: Callable[[], bool] = nobody
+    afterwards: Callable[[Duty], None] = at_once
 
 
 class S3SinkFactory(Protocol):

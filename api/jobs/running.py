@@ -4,32 +4,41 @@ import math
 import threading
 import time
 
-from ..errors import JobExpired, WorkerError, WorkerStopping
-from ..logs import get_logger
+from ..errors import DiskFull, JobExpired, WorkerError, WorkerStopping
 from .cancel import CancelToken
 from .events import JobEvent, NodeStarted, ProgressMade, PromptAssigned, PromptStarted, StepReached
 from .hub import EventHub
 from .job import EXPIRED_TEXT, Job
 from .measured import Measured
+from .ports import Duty
 from .store import JobStore, Progress
+from .trouble import Trouble
 from .updates import told
 
 # What a database takes for a number; a node that counts further counts something else.
 _MOST_STEPS = 2**31 - 1
 
-log = get_logger()
-
 
 class RunningJob:
-    """`began`: its prompt has begun to execute. `abandoned`: its end is no longer this process's to write."""
+    """`began`: its prompt has begun to execute. `has_run`: what is left is to write its end down.
+
+    `abandoned`: that is no longer this process's to do.
+
+    `duties` are to be done when the end is written down: until then the run can be followed again.
+    """
 
     def __init__(self, job: Job, store: JobStore, hub: EventHub) -> None:
         self.job = job
         self.token = CancelToken()
         self.began = False
         self.instance = job.instance
+        self.has_run = False
         self.lost = False
         self.abandoned = False
+        self.duties: list[Duty] = []
+        # What keeps its end from being written down.
+        self.unwritten = Trouble("The end of a job cannot be written down yet", "The end of a job is written down now")
+        self._no_heartbeat = Trouble("No heartbeat", "Heartbeats are heard again")
         self.measured = Measured(is_resumed=job.prompt_id is not None)
         self._store = store
         self._hub = hub
@@ -77,13 +86,23 @@ class RunningJob:
         try:
             job = self._store.heartbeat(self.job.lease, progress if progress != self._told else None)
         except WorkerError as error:
-            log.warning("No heartbeat", job_id=self.job.id, error=error.message)
+            self._no_heartbeat.met(error.message, job_id=self.job.id)
             return
+        self._no_heartbeat.over(job_id=self.job.id)
         self._told = progress
         if job is None:
             self._lose()
         elif job.cancel_requested:
             self.token.cancel()
+
+    def settle(self, after: Job | None, code: object) -> None:
+        """Do the duties, now that it is written down how the run ended; None: it was another's to write.
+
+        Not when the disk was full: whoever runs the job next comes back for what is made already.
+        """
+        if after is not None and (after.is_terminal or code != DiskFull.code):
+            for duty in self.duties:
+                duty()
 
     def _note(self, event: JobEvent) -> None:
         with self._lock:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ..errors import InternalError, StorageFull, StoreUnavailable
+from ..errors import DiskFull, InternalError, StorageFull, StoreUnavailable
 from ..ids import JobId
 from .files import link_or_copy, sync, translated_disk_errors
 from .ports import Delivered, OutputFile
@@ -171,11 +171,16 @@ class OutputSpool:
         shutil.rmtree(folder, ignore_errors=True)
 
     def put(self, _job_id: JobId, file: OutputFile) -> Delivered:
-        """Keep one file; it lasts from `keep_result` on. Raises DiskFull."""
+        """Keep one file; it lasts from `keep_result` on. Raises DiskFull; what the run has put here is gone then."""
         place = self._folder / str(self._number)
-        with translated_disk_errors(place):
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _take(file.path, place)
+        try:
+            with translated_disk_errors(place):
+                self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                _take(file.path, place)
+        except DiskFull:
+            # The run that comes after this one has a folder of its own, and needs the room.
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
         self._number += 1
         return Delivered("base64", f"{_KEPT}{self._folder.name}/{place.name}")
 

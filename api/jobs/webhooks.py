@@ -13,6 +13,7 @@ from ..errors import WorkerError, WorkerStopping
 from ..logs import get_logger
 from .cancel import CancelToken
 from .outbox import Delivery, DeliveryState, WebhookOutbox
+from .trouble import Trouble
 from .webhook_lanes import Lanes, host_of
 from .webhook_message import signed_headers
 from .webhook_schedule import Answer, verdict_on
@@ -63,6 +64,7 @@ class WebhookSender:
         self._lease_s = lease_s or try_s + _HOLD_S + _SPARE_S
         self._poll_s = poll_s
         self._clock = clock
+        self._unread = Trouble("Webhooks cannot be read, next look soon", "Webhooks can be read again")
         self._lanes = Lanes(concurrency, per_host, _HOLD_S)
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -125,10 +127,12 @@ class WebhookSender:
 
     def _claim(self, limit: int) -> Sequence[Delivery]:
         try:
-            return self._outbox.claim_deliveries(self._lease_s, limit)
+            claimed = self._outbox.claim_deliveries(self._lease_s, limit)
         except WorkerError as error:
-            log.warning("Webhooks cannot be read, next look soon", error=error.message)
+            self._unread.met(error.message)
             return []
+        self._unread.over()
+        return claimed
 
     def _opened(self, delivery: Delivery) -> Delivery:
         """With its address readable; empty when it cannot be read, which is noted when its turn comes."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from ..errors import DeliveryFailed, Detail, WorkerError
+from ..errors import DeliveryFailed, Detail, DiskFull, WorkerError
 from ..ids import JobId
 from ..jobs.cancel import CancelToken
 from ..jobs.ports import Bucket, Delivered, DeliveredFile, OutputFile, OutputSink
@@ -92,10 +92,12 @@ class Handover:
         return [waiting[index] for index in sorted(chosen)]
 
     def inline_all(self, items: Iterable[Item]) -> None:
-        """Put files into the result itself."""
+        """Put files into the result itself. Raises DiskFull: no fault of the job, which can be handed over later."""
         for item in items:
             try:
                 where = self._inline.put(self._job_id, item.file)
+            except DiskFull:
+                raise
             except WorkerError as error:
                 if item.failure:
                     item.tell(item.failure, "")

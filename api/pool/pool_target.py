@@ -53,6 +53,18 @@ class PoolTarget:
         journey = _Journey(self._pool, self._roster, request, emit, cancel, self._max_attempts)
         return journey.run(workdir)
 
+    def let_go(self, earlier: Attempt, folder: str | None) -> None:
+        """The job of that prompt has ended: ComfyUI is to stop and forget it, as soon as it answers.
+
+        `folder`: the job's own there goes as well; None when that is seen to.
+        """
+        member = self._roster.find(earlier.instance)
+        if member is None:
+            return
+        if folder is not None:
+            member.cleaner.forget(_folder_on(member, folder) if self._roster.is_several else folder, ())
+        self._roster.note_orphan(member, earlier.prompt_id)
+
 
 class _Journey:
     """One job in the pool, over all the ComfyUIs it is given to."""

@@ -3,15 +3,12 @@
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 
 from ..breaker import Cause, State
 from ..comfyui.client import ComfyClient
 from ..comfyui.cutoff import Cutoff
 from ..comfyui.limits import RunLimits
 from ..comfyui.lookup import Place, locate
-from ..comfyui.stop import stop_prompt
-from ..comfyui.subscription import Subscription
 from ..errors import ComfyError, WorkerError
 from ..ids import PromptId
 from ..jobs.cancel import CancelToken
@@ -24,6 +21,7 @@ from .roster import Roster
 
 _TOLD_EVERY_S = 60.0
 _AFTER_MISS_S = 0.25
+_STOP_AGAIN_S = 0.5
 _NOTICED_S = 0.1
 _CANARY_S = 30.0
 
@@ -77,20 +75,21 @@ class Prober:
     def part(self) -> None:
         """`stop`, and have the ComfyUI forget what it had of jobs that go elsewhere, if it answers."""
         self.stop()
-        with suppress(ComfyError):
-            self._forget_orphans()
+        self._forget_orphans(self._instance.client)
 
     def _work(self) -> None:
         while not self._stopping.is_set():
-            pause_s = self._interval_s
+            pause_s, known = self._interval_s, set(self._member.orphans)
             with survived("ComfyUI cannot be looked at", instance=self._member.name):
                 pause_s = self._looked()
-            self._pause(pause_s)
+            self._pause(pause_s, known)
 
-    def _pause(self, seconds: float) -> None:
-        """Cut short by the loss of the socket, which is the first sign of a process that has ended."""
+    def _pause(self, seconds: float, known: set[PromptId]) -> None:
+        """Cut short by the loss of the socket, the first sign of a process that has ended, and by a prompt to stop."""
         until, losses = time.monotonic() + seconds, self._instance.stream.losses
         while (left_s := until - time.monotonic()) > 0 and self._instance.stream.losses == losses:
+            if not self._member.orphans <= known:
+                return
             if self._stopping.wait(min(_NOTICED_S, left_s)):
                 return
 
@@ -114,6 +113,8 @@ class Prober:
             if self._instance.stream.losses != self._losses and self._is_restarted():
                 self._roster.note_unready(member, "It was restarted and has to show that it works.")
                 return 0.0
+            if not self._orphans_gone(self._client):
+                return min(_STOP_AGAIN_S, self._interval_s)
         return self._interval_s
 
     def _probe(self) -> bool:
@@ -142,7 +143,7 @@ class Prober:
         is_doubted = member.breaker.cause is Cause.RUN
         self._roster.note_trial(member)
         self._losses, self._pid = instance.stream.losses, instance.process.pid()
-        self._forget_orphans()
+        self._forget_orphans(self._client)
         offers = Offers(member.catalog.object_info(0.0)) if self._roster.is_several else None
         if self._canary() and (is_doubted or not self._client.queue_remaining()):
             self._sing()
@@ -175,17 +176,33 @@ class Prober:
             self._losses = self._instance.stream.losses
         return is_gone
 
-    def _forget_orphans(self) -> None:
-        """Prompts whose jobs went elsewhere while it was away."""
-        for prompt_id in self._roster.take_orphans(self._member):
-            stop_prompt(
-                self._instance.client,
-                Subscription(),
-                prompt_id,
-                grace_s=self._limits.stop_grace_s,
-                probe_timeout_s=self._limits.probe_timeout_s,
-            )
-            self._instance.client.delete_history(prompt_id)
+    def _forget_orphans(self, client: ComfyClient) -> None:
+        """Have them gone before it gets jobs; a node that cannot be interrupted is not waited for to its end."""
+        until = time.monotonic() + self._limits.stop_grace_s
+        while not self._orphans_gone(client) and time.monotonic() < until:
+            time.sleep(_STOP_AGAIN_S)
+
+    def _orphans_gone(self, client: ComfyClient) -> bool:
+        """Take prompts that nobody waits for out of the queue, or interrupt them; True when none is left.
+
+        Again and again, since an interrupt may be lost.
+        """
+        if not self._member.orphans:
+            return True
+        left = orphans = self._roster.take_orphans(self._member)
+        try:
+            client.delete_queued(*orphans)
+            running = orphans & {prompt.prompt_id for prompt in client.queue(self._limits.probe_timeout_s).running}
+            for prompt_id in running:
+                client.interrupt(prompt_id)
+            if gone := orphans - running:
+                client.delete_history(*gone)
+            left = running
+        except ComfyError as error:
+            log.debug("Prompts nobody waits for are stopped later", instance=self._member.name, error=error.message)
+        for prompt_id in left:
+            self._roster.note_orphan(self._member, prompt_id)
+        return not left
 
     def _tell(self, reason: str) -> None:
         if time.monotonic() - self._told_at > _TOLD_EVERY_S:

@@ -172,13 +172,13 @@ class Roster:
             self.changed.notify_all()
 
     def take_orphans(self, member: Member) -> set[PromptId]:
-        """The prompts of jobs that went elsewhere while it was away; it is to forget them."""
+        """The prompts nobody waits for any more; it is to forget them."""
         with self.changed:
             orphans, member.orphans = member.orphans, set()
             return orphans
 
     def note_orphan(self, member: Member, prompt_id: PromptId) -> None:
-        """The job of that prompt runs elsewhere."""
+        """The job of that prompt runs elsewhere, or has ended."""
         with self.changed:
             member.orphans.add(prompt_id)
 

@@ -1,10 +1,11 @@
 """Runs jobs on one ComfyUI. What one run does stands in attempt.py; this decides how often it is done there."""
 
+import functools
 import time
 from pathlib import Path
 
 from ..comfyui.limits import RunLimits
-from ..errors import ComfyUnreachable, ComfyWedged, DiskFull, PromptLost, WorkerError
+from ..errors import ComfyDied, ComfyUnreachable, ComfyWedged, PromptLost, WorkerError
 from ..jobs.cancel import CancelToken
 from ..jobs.events import Emit
 from ..jobs.ports import RunOutcome, RunRequest
@@ -12,15 +13,15 @@ from ..logs import get_logger
 from .attempt import Attempts
 from .cleanup import Cleaner
 from .collect import StaleOutput
-from .instance import Instance
+from .instance import NOT_BACK, Instance
 from .leash import Leash
 
 log = get_logger()
 
 # How a run is lost without the workflow being the reason. What a node raised is never repeated.
-_LOSSES = (PromptLost, ComfyUnreachable, ComfyWedged)
-# Deaths that the same workflow would only cause again.
-_OWN_FAULTS = frozenset({"oom_ram", "oom_vram", "cuda_fault", "disk_full"})
+_LOSSES = (PromptLost, ComfyDied, ComfyUnreachable, ComfyWedged)
+# Deaths that the same workflow would only cause again, and one that nobody mends.
+_FINAL = frozenset({"oom_ram", "oom_vram", "cuda_fault", "disk_full", NOT_BACK})
 
 
 class ComfyTarget:
@@ -45,18 +46,15 @@ class ComfyTarget:
         """Run one job to its outputs in `workdir`. Raises a WorkerError when nothing was produced; Recalled."""
         self._cleaner.await_gone(request.folder)
         attempts = Attempts(self._instance, self._limits, request, workdir, emit, leash or Leash(cancel))
-        is_kept = False
         try:
             return self._run(attempts, max_attempts or self._max_attempts)
         except WorkerError as error:
-            # Whoever has a seat comes back for what is made already when the disk has room again.
-            is_kept = isinstance(error, DiskFull) and request.seat is not None
             if cancel.is_set() and error is not cancel.reason:
                 raise cancel.reason from error
             raise
         finally:
-            if not is_kept:
-                self._cleaner.forget(request.folder, tuple(attempts.prompt_ids), attempts.previews)
+            left = request.folder, tuple(attempts.prompt_ids), attempts.previews
+            request.afterwards(functools.partial(self._cleaner.forget, *left))
 
     def _run(self, attempts: Attempts, max_attempts: int) -> RunOutcome:
         lost = 0
@@ -93,4 +91,4 @@ def may_run_again(reason: WorkerError) -> bool:
     """Whether a run that was lost for this reason may come to a better end on a second try."""
     if isinstance(reason, ComfyUnreachable):
         return False  # its grace is over, and nobody restarts it
-    return reason.retryable and not any(detail.get("code") in _OWN_FAULTS for detail in reason.details)
+    return reason.retryable and not any(detail.get("code") in _FINAL for detail in reason.details)

@@ -75,6 +75,8 @@ _JSON = "application/json"
 _JSON_TYPES = {_JSON, "application/*", "*/*"}
 _SHOWN_PATH = 200
 _INTERNAL_CLOSE = 1011
+# When another worker, or this one started anew, may take what one that stops has refused.
+_RESTART_S = 5
 
 log = get_logger()
 
@@ -234,7 +236,7 @@ def _headers(error: WorkerError) -> dict[str, str]:
     headers = {}
     if isinstance(error, tree.Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
-    after_s = getattr(error, "retry_after_s", None)
+    after_s = getattr(error, "retry_after_s", _RESTART_S if isinstance(error, tree.WorkerStopping) else None)
     if after_s is not None:
         headers["Retry-After"] = str(max(1, math.ceil(after_s)))
     return headers

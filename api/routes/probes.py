@@ -37,6 +37,7 @@ class HealthFacts:
     comfyui_instances: Sequence[Mapping[str, Any]] = ()
     job_processing: Mapping[str, Any] = field(default_factory=dict)
     problems: Sequence[str] = ()
+    warnings: Sequence[str] = ()
     remote_targets: Sequence[Mapping[str, Any]] = ()
 
 
@@ -49,7 +50,8 @@ class Probes:
     """What the probes ask. All callables but `page` run in a thread, for `patience_s` at most.
 
     Jobs are still taken, and wait, when one of the `waits_for` checks fails; when another one does they are refused.
-    `page` makes the web page for a request of a browser, None for others.
+    The `unseen` ones find what `health` does not see by itself. `page` makes the web page for a request of a browser,
+    None for others.
     """
 
     version: str
@@ -57,6 +59,7 @@ class Probes:
     checks: Mapping[str, Check] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     waits_for: frozenset[str] = frozenset({"comfyui"})
+    unseen: frozenset[str] = frozenset({"store"})
     began: float = field(default_factory=time.monotonic)
     patience_s: float = 2.0
     page: Callable[[Request], Response | None] = lambda _request: None
@@ -200,9 +203,12 @@ def router(probes: Probes) -> APIRouter:
 
     @routes.get("/health", summary="How the worker is; 200 while it works, degraded or not")
     async def health() -> Health:
-        facts = await asker.facts(probes.health)
+        unseen = {name: check for name, check in probes.checks.items() if name in probes.unseen}
+        facts, found = await asyncio.gather(asker.facts(probes.health), asker.findings(unseen))
+        news = {name: finding for name, finding in found.items() if finding and finding not in facts.problems}
+        problems = [*facts.problems, *(f"{name}: {finding}" for name, finding in news.items())]
         return Health(
-            status="degraded" if facts.problems else "healthy",
+            status="degraded" if problems else "healthy",
             version=probes.version,
             timestamp=_now(),
             uptime=probes.uptime(),
@@ -211,7 +217,7 @@ def router(probes: Probes) -> APIRouter:
             comfyui_instances=_counted(facts.comfyui_instances),
             remote_targets=[dict(target) for target in facts.remote_targets],
             job_processing=dict(facts.job_processing),
-            warnings=[*probes.warnings, *facts.problems],
+            warnings=[*probes.warnings, *facts.warnings, *problems],
         )
 
     @routes.get(

@@ -45,6 +45,13 @@ class Database(Protocol):
         """Close every connection."""
 
 
+def is_full(error: object) -> bool:
+    """Whether a driver's error says that the disk is full."""
+    # The first thing that is made on a full disk is the file that its connections share: "disk I/O error" says SQLite.
+    no_room = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_IOERR_SHMSIZE
+    return no_room or any(word in str(error) for word in _FULL)
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Database errors as ours. A broken constraint stays what it is: who broke it knows what it means."""
@@ -53,7 +60,8 @@ def translated() -> Iterator[None]:
     except IntegrityError:
         raise
     except (DBAPIError, PoolTimeout, sqlite3.Error) as error:
-        reason = str(getattr(error, "orig", error))
-        if any(word in reason for word in _FULL):
+        cause = getattr(error, "orig", error)
+        reason = str(cause)
+        if is_full(cause):
             raise DiskFull("The disk of the job database is full: free some space, then try again.") from error
         raise StoreUnavailable(f"The job database cannot be used right now ({reason}); try again.") from error

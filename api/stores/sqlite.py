@@ -9,11 +9,13 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool, QueuePool
 
 from ..errors import StoreUnavailable
+from ..jobs.trouble import Trouble
 from . import schema
-from .database import T, Work, translated
+from .database import T, Work, is_full, translated
 from .group_commit import GroupCommit
 from .group_sync import GroupSync
 from .tables import VERSION
@@ -23,6 +25,8 @@ _WAL_LIMIT_BYTES = 64 * 1024 * 1024
 # Written back at once while the writers wait: 8 MB.
 _VACUUM_PAGES = 2000
 _READERS = 16
+# A writer that waits for longer because somebody else has the database says so in the log.
+_QUIET_S = 3.0
 
 
 class SqliteDatabase:
@@ -44,15 +48,18 @@ class SqliteDatabase:
         self._path = path
         self._sync = sync
         self._busy_timeout_s = busy_timeout_s
+        self._quiet_s = min(_QUIET_S, busy_timeout_s)
         self._synced: bool | None = None
         self._has_work = False
         self._wakers: list[Callable[[], None]] = []
+        self._locked = Trouble("A database is locked by another process", "The database is free again")
         self._lock = threading.Lock()
         self._readers = _engine(path, busy_timeout_s, "query_only=ON", pool=QueuePool)
         self._writers = _engine(path, busy_timeout_s, f"journal_size_limit={_WAL_LIMIT_BYTES}", pool=NullPool)
         with translated():
             _use_wal(path, busy_timeout_s)
             self._writer = self._writers.connect()
+            self._wait_at_most(self._quiet_s)
         self._group = GroupCommit(self._begin, self._committed)
         self._file = _identity(path)
         self._wal_sync = GroupSync(path.with_name(f"{path.name}-wal"))
@@ -108,9 +115,9 @@ class SqliteDatabase:
 
     def _empty_wal(self) -> None:
         # Somebody who reads for long must not hold up the writers meanwhile: what cannot be had now comes another time.
-        _run(self._writer, "PRAGMA busy_timeout=0")
+        self._wait_at_most(0)
         _run(self._writer, "PRAGMA wal_checkpoint(TRUNCATE)")
-        _run(self._writer, f"PRAGMA busy_timeout={int(self._busy_timeout_s * 1000)}")
+        self._wait_at_most(self._quiet_s)
 
     def _begin(self, durable: bool) -> Connection:
         self._check_file()
@@ -119,8 +126,26 @@ class SqliteDatabase:
             # What was written before without a sync is synced by the next commit that is durable.
             driver.execute(f"PRAGMA synchronous={self._sync if durable else 'NORMAL'}")
             self._synced = durable
-        self._writer.exec_driver_sql("BEGIN IMMEDIATE")
+        self._take()
         return self._writer
+
+    def _take(self) -> None:
+        """Begin to write, and say so where that takes long. Raises OperationalError when it takes too long."""
+        try:
+            self._writer.exec_driver_sql("BEGIN IMMEDIATE")
+        except OperationalError as error:
+            if getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY:
+                raise
+            self._locked.met(str(error.orig), database=str(self._path))
+            self._wait_at_most(max(0.0, self._busy_timeout_s - self._quiet_s))
+            try:
+                self._writer.exec_driver_sql("BEGIN IMMEDIATE")
+            finally:
+                self._wait_at_most(self._quiet_s)
+        self._locked.over(database=str(self._path))
+
+    def _wait_at_most(self, seconds: float) -> None:
+        _run(self._writer, f"PRAGMA busy_timeout={int(seconds * 1000)}")
 
     def _check_file(self) -> None:
         # SQLite goes on with a file that has lost its name, and everything it acknowledges goes with the process.
@@ -190,8 +215,8 @@ def _use_wal(path: Path, busy_timeout_s: float) -> None:
                 driver.execute("PRAGMA auto_vacuum=INCREMENTAL")
                 driver.execute("PRAGMA journal_mode=WAL")
             return
-        except sqlite3.OperationalError:
-            if time.monotonic() > give_up_at:
+        except sqlite3.OperationalError as error:
+            if is_full(error) or time.monotonic() > give_up_at:
                 raise
             time.sleep(0.01)
         finally:

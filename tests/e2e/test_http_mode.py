@@ -3,11 +3,12 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,12 @@ def comfyui() -> Iterator[StandinProcess]:
 def executions(comfyui: StandinProcess) -> int:
     """How many prompts ComfyUI has executed to their end; nothing interrupts one here."""
     return comfyui.log.count("Prompt executed")
+
+
+def queued(comfyui: StandinProcess) -> int:
+    """How many prompts ComfyUI runs or keeps waiting."""
+    queue = requests.get(f"{comfyui.url}/queue", timeout=5).json()
+    return len(queue["queue_running"]) + len(queue["queue_pending"])
 
 
 def started(worker: ApiWorker, job_id: str) -> None:
@@ -150,16 +157,53 @@ def test_after_a_kill_the_prompt_is_collected_or_followed_not_rendered_again(
     assert executions(comfyui) == 1
 
 
-def test_a_second_signal_ends_it_at_once(comfyui: StandinProcess, tmp_path: Path) -> None:
+def test_a_kill_before_the_end_is_written_down_renders_nothing_again(comfyui: StandinProcess, tmp_path: Path) -> None:
+    with ApiWorker(tmp_path, comfyui.url) as worker:
+        job_id = worker.submit(sample_jobs.job(sample_jobs.slow(0.7)))
+        started(worker, job_id)
+        with closing(sqlite3.connect(worker.database, isolation_level=None)) as backup:
+            backup.execute("BEGIN EXCLUSIVE")
+            wait_for(lambda: list(tmp_path.rglob(f"{job_id}/result-*.json")), "the result")
+            worker.kill()
+        worker.start()
+        assert worker.ended(job_id)["status"] == "completed"
+        wait_for(lambda: requests.get(f"{comfyui.url}/history", timeout=5).json() == {}, "ComfyUI to forget it")
+    wait_for(lambda: executions(comfyui) >= 1, "the log")
+    assert executions(comfyui) == 1
+
+
+def test_a_second_signal_ends_it_at_once_and_a_cancel_its_job_in_line(comfyui: StandinProcess, tmp_path: Path) -> None:
     with ApiWorker(tmp_path, comfyui.url) as worker:
         started(worker, job_id := worker.submit(sample_jobs.job(sample_jobs.slow(20.0))))
+        worker.post("/queue/pause")
         worker.process.terminate()
         heard(worker)
         worker.process.terminate()
         assert worker.process.wait(5) == 128 + signal.SIGTERM
+        assert worker.process.log.count("Asked to stop again") == 1
         worker.start()
+        wait_for(lambda: worker.status(job_id)["status"] == "pending", "the job to be in line again")
         assert worker.post(f"/jobs/{job_id}/cancel").ok
-        assert worker.ended(job_id)["error"] == "cancelled"
+        assert worker.status(job_id)["error"] == "cancelled"
+        # Nobody has followed the prompt, and it does not run on for nobody.
+        wait_for(lambda: not queued(comfyui), "the prompt to be stopped", 5)
+
+
+def test_it_starts_while_its_database_is_locked_and_goes_on_when_it_is_free(
+    comfyui: StandinProcess, tmp_path: Path
+) -> None:
+    with ApiWorker(tmp_path, comfyui.url) as worker:
+        started(worker, job_id := worker.submit(sample_jobs.job(sample_jobs.slow(0.5))))
+        worker.kill()
+        with closing(sqlite3.connect(worker.database, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            worker.start()
+            # What waits for the database keeps nobody waiting who only reads.
+            assert worker.status(job_id)["status"] == "running"
+            other.execute("COMMIT")
+        assert worker.ended(job_id)["status"] == "completed"
+        assert executions(comfyui) == 1
+        assert "Traceback" not in worker.process.log
 
 
 def test_a_job_that_kills_comfyui_is_given_up_and_takes_no_other_down(tmp_path: Path) -> None:
@@ -173,7 +217,8 @@ def test_a_job_that_kills_comfyui_is_given_up_and_takes_no_other_down(tmp_path: 
         given_up, done = (worker.ended(job_id, timeout_s=60) for job_id in jobs)
         assert done["status"] == "completed"
         assert given_up["status"] == "failed"
-        assert "3 of 3" in given_up["error"]
+        assert given_up["code"] == "COMFY_DIED"
+        assert "ended while the job was executing node 5. This was run 3 of 3" in given_up["error"]
         assert worker.ended(worker.submit(sample_jobs.job(sample_jobs.flat(7))))["status"] == "completed"
 
 
@@ -184,7 +229,7 @@ def restarted(comfyui: StandinProcess) -> Iterator[None]:
 
     def supervise() -> None:
         while not over.wait(0.1):
-            if not comfyui.is_running:
+            if not comfyui.is_running and not over.wait(0.6):  # none starts at once
                 comfyui.restart(faults={"kill_during": 5})
 
     supervisor = threading.Thread(target=supervise)

@@ -107,6 +107,20 @@ def test_one_log_line_tells_how_a_job_ended(worker: ApiWorker, job_id: str) -> N
     assert "Job finished" not in {line["event"] for line in said()}
 
 
+def test_a_job_that_ends_in_line_has_a_line_as_well(worker: ApiWorker) -> None:
+    worker.post("/queue/pause")
+    try:
+        assert "The queue is paused" in told(worker, "/health")["warnings"][0]
+        waiting = worker.submit({"input": {"workflow": sample_jobs.flat(0x405060)}})
+        worker.post(f"/jobs/{waiting}/cancel")
+    finally:
+        worker.post("/queue/resume")
+    lines = [json.loads(line) for line in worker.process.log.splitlines() if waiting in line and "cancelled" in line]
+    assert [(line["event"], line["job_id"], line["code"]) for line in lines] == [
+        ("Job cancelled", waiting, "CANCELLED")
+    ]
+
+
 def kept(worker: ApiWorker) -> int:
     """Jobs that the database has counted."""
     database = sqlite3.connect(f"file:{worker.database}?mode=ro", uri=True)

@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI, Query, Request, Response, WebSocket
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import StreamingResponse
 
-from api.errors import JobNotFound, QueueFull, StorageFull
+from api.errors import JobNotFound, QueueFull, StorageFull, WorkerStopping
 from api.routes.auth import Guard
 from api.routes.body import JsonBody, OptionalJsonBody
 from api.routes.errors import speak_runpod
@@ -85,6 +85,8 @@ def _failing() -> APIRouter:
     def fail(request: Request, how: str) -> None:
         if how == "full":
             raise QueueFull("1000 jobs wait already.", retry_after_s=7)
+        if how == "stopping":
+            raise WorkerStopping("The worker is shutting down.")
         if how == "disk":
             raise StorageFull("The disk is nearly full.")
         if how == "runpod":

@@ -1,6 +1,7 @@
 """The job store among processes: nothing is claimed twice, lost, or seen half-written."""
 
 import os
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 from support.job_stores import Stores, opened
 
 from api.errors import StoreUnavailable
@@ -95,15 +97,43 @@ def test_a_backup_that_reads_for_long_stops_nobody(tmp_path: Path) -> None:
         assert len(stores.jobs.list(JobFilter(), 10).jobs) == 2
 
 
+def test_a_disk_without_room_for_the_files_beside_it_is_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    SqliteDatabase(path).close()
+    ended = subprocess.run(
+        [
+            *(sys.executable, "-c"),
+            "import sys; from pathlib import Path; from api.stores.sqlite import SqliteDatabase\n"
+            "try: SqliteDatabase(Path(sys.argv[1]))\n"
+            "except Exception as error: print(type(error).__name__)",
+            str(path),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
+    )
+    assert ended.stdout == "DiskFull\n"
+
+
 def test_a_locked_file_is_waited_for_then_told(tmp_path: Path) -> None:
     path = tmp_path / "jobs.db"
     with opened(str(path)) as stores:
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         impatient = SqliteDatabase(path, busy_timeout_s=0.05)
-        with pytest.raises(StoreUnavailable, match="locked"):
+        with capture_logs() as logs:
+            for _ in range(3):
+                with pytest.raises(StoreUnavailable, match="locked"):
+                    SqlJobStore(impatient, stores.clock).ping()
+            other.execute("COMMIT")
             SqlJobStore(impatient, stores.clock).ping()
-        other.execute("COMMIT")
-        SqlJobStore(impatient, stores.clock).ping()
+        told = [(line["event"], line["database"], line.get("times")) for line in logs]
+        assert told == [
+            ("A database is locked by another process", str(path), None),
+            ("The database is free again", str(path), 3),
+        ]
         impatient.close()
         other.close()

@@ -100,6 +100,7 @@ def test_problem_json_for_those_who_prefer_it(door: HttpServer, accept: str, kin
 
 def test_retry_after_is_given_where_it_is_known(door: HttpServer) -> None:
     assert requests.get(f"{door.url}/fail/full", timeout=5).headers["Retry-After"] == "7"
+    assert requests.get(f"{door.url}/fail/stopping", timeout=5).headers["Retry-After"] == "5"
     assert "Retry-After" not in requests.get(f"{door.url}/fail/disk", timeout=5).headers
 
 

@@ -120,6 +120,22 @@ def test_health_answers_degraded_when_the_store_does_not(never: threading.Event)
         assert said in answer.json()["warnings"][0]
 
 
+def test_health_is_degraded_when_jobs_can_be_counted_and_not_kept(never: threading.Event) -> None:
+    checks: dict[str, Callable[[], str | None]] = {"store": lambda: str(never.wait()), "serving": lambda: "no"}
+    probes = Probes("1.2.3", health=lambda: FACTS, checks=checks, patience_s=0.3)
+    with HttpServer(door_app(probes=probes)) as server:
+        body = requests.get(f"{server.url}/health", timeout=10).json()
+    assert (body["status"], body["warnings"]) == ("degraded", ["store: no answer within 0.3 s"])
+    assert body["job_stats"] == FACTS.job_stats
+
+
+def test_a_warning_alone_degrades_nothing() -> None:
+    facts = HealthFacts(warnings=["The queue is paused."])
+    with HttpServer(door_app(probes=Probes("1.2.3", health=lambda: facts))) as server:
+        body = requests.get(f"{server.url}/health", timeout=5).json()
+    assert (body["status"], body["warnings"]) == ("healthy", ["The queue is paused."])
+
+
 def test_the_process_is_alive_while_every_check_hangs(never: threading.Event) -> None:
     probes = Probes("1.2.3", checks={str(number): lambda: str(never.wait()) for number in range(50)})
     with HttpServer(door_app(probes=probes)) as server:

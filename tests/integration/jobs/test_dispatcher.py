@@ -1,7 +1,9 @@
 """The dispatcher: how each way a run can end leaves the job, and what happens to jobs when workers come and go."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -182,6 +184,42 @@ def test_a_full_disk_only_delays_a_job(rig: JobRig) -> None:
         assert rig.service.get(job.id).available_at > rig.clock()
         assert "No space left" in rig.service.why(job.id)
         make_due(rig)
+        assert rig.ended(job).status is Status.SUCCEEDED
+
+
+def test_comfyui_forgets_a_job_only_when_its_end_is_written_down(rig: JobRig) -> None:
+    """Until then a worker that takes over, or comes back when the disk has room, collects what is made already."""
+    seen: list[tuple[str, Status]] = []
+
+    def disk_full(_emit: Any, _cancel: Any, host: Any) -> dict[str, Any]:
+        host.afterwards(lambda: seen.append(("full", rig.status(job))))
+        return failure(DiskFull("No space left."))
+
+    def done(_emit: Any, _cancel: Any, host: Any) -> dict[str, Any]:
+        host.afterwards(lambda: seen.append(("done", rig.status(job))))
+        return DONE
+
+    job = rig.submit()
+    with rig.dispatching(Runs(disk_full, done), poll_s=0.02):
+        wait_for(lambda: (now := rig.service.get(job.id)).status is Status.QUEUED and now.attempt == 1, "the requeue")
+        make_due(rig)
+        rig.ended(job)
+        wait_for(lambda: seen, "what is done afterwards")
+    assert seen == [("done", Status.SUCCEEDED)]
+
+
+def test_a_job_whose_end_waits_for_the_database_says_so(rig: JobRig, tmp_path: Path) -> None:
+    locked = threading.Event()
+    job = rig.submit()
+    with rig.dispatching(Runs(lambda _emit, _cancel, _host: locked.wait(10) and DONE)) as dispatcher:
+        wait_for(lambda: rig.status(job) is Status.RUNNING, "the run")
+        running = rig.service.get(job.id)
+        assert dispatcher.obstacle(running) is None
+        with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None, timeout=10)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            locked.set()
+            wait_for(lambda: "its end is being written down" in str(dispatcher.obstacle(running)), "the word of it")
+            other.execute("COMMIT")
         assert rig.ended(job).status is Status.SUCCEEDED
 
 

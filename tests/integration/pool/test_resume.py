@@ -21,7 +21,7 @@ from api.comfyui.lookup import Place, locate
 from api.comfyui.submit import PromptBody
 from api.ids import InstanceName, PromptId
 from api.jobs.events import JobEvent, PromptAssigned, PromptQueued, PromptStarted
-from api.jobs.ports import Attempt, Host
+from api.jobs.ports import Attempt, Duty, Host
 from api.settings import Settings
 
 FOLDER = f"job-{uuid.uuid4().hex}"
@@ -73,6 +73,12 @@ class Worker:
         job = sample_jobs.job(workflow, images={"input.png": PICTURE})
         host = Host(resume=Attempt(prompt_id, InstanceName("some comfyui")))
         return self._pool.submit(self._services.handler, job, self.events.append, host=host)
+
+    def run(self, later: list[Duty]) -> dict[str, Any]:
+        """Run a job of which ComfyUI is made to forget nothing yet: that comes to stand in `later`."""
+        workflow = chain("input.png", 2, prefix="mine/x", real=self._real)
+        job = sample_jobs.job(workflow, images={"input.png": PICTURE})
+        return self._services.handler(job, self.events.append, host=Host(afterwards=later.append))
 
     def assigned(self) -> list[PromptId]:
         return [event.prompt_id for event in self.events if isinstance(event, PromptAssigned)]
@@ -146,6 +152,20 @@ def test_a_finished_prompt_is_collected(worker: Worker) -> None:
     prompt_id = worker.submit_earlier(1)
     worker.wait_place(prompt_id, Place.FINISHED)
     assert_taken_over(worker, prompt_id, worker.take_over(prompt_id, 1).result(60))
+
+
+def test_what_is_to_be_forgotten_later_can_be_collected_again_till_then(worker: Worker) -> None:
+    later: list[Duty] = []
+    first = worker.run(later)
+    (prompt_id,) = worker.assigned()
+    sent = worker.sent()
+    again = worker.take_over(prompt_id).result(60)
+    pixels = [[sample_jobs.pixels(image).tobytes() for image in result["images"]] for result in (first, again)]
+    assert pixels[0] == pixels[1] and len(pixels[0]) == 1
+    assert worker.sent() == sent and worker.assigned() == [prompt_id] * 2
+    for duty in later:
+        duty()
+    worker.wait_place(prompt_id, Place.ABSENT)
 
 
 def test_a_prompt_comfyui_does_not_know_is_run_again_once(worker: Worker) -> None:

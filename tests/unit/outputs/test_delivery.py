@@ -258,6 +258,14 @@ def test_a_hosts_sink_takes_what_would_be_inline(files: list[OutputFile]) -> Non
     assert len(details) == 1
 
 
+def test_a_hosts_full_disk_loses_no_output_but_ends_the_run(files: list[OutputFile]) -> None:
+    host = Sink("output", lambda file: DiskFull("No space left.") if file.filename == "middle.bin" else None)
+    with pytest.raises(DiskFull):
+        Delivery(inline=InlineSink(), disk=Sink("file")).deliver(
+            JOB, files, OutputOptions(), None, files[0].path.parent, inline=host
+        )
+
+
 def test_a_preview_goes_to_the_hosts_sink_as_well(tmp_path: Path) -> None:
     file, host = output_file(comfy_png(tmp_path / "a.png", 400, 300)), Sink("output")
     delivery = Delivery(inline=InlineSink(), disk=Sink("file"), inline_limit_bytes=60_000)
