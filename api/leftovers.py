@@ -2,11 +2,16 @@
 
 from collections.abc import Callable, Iterable
 
+from .errors import ComfyProtocolError, ComfyUnreachable, ComfyWedged
 from .ids import JobId
 from .jobs.ends import Run
 from .jobs.job import Job, Status
 from .jobs.ports import Attempt
 from .pool.pool_target import PoolTarget
+
+_STOPPED = frozenset({Status.CANCELLED, Status.TIMED_OUT})
+# Failures by which nobody knows whether the prompt is over.
+_UNSEEN = frozenset({ComfyUnreachable.code, ComfyWedged.code, ComfyProtocolError.code})
 
 
 class Leftovers:
@@ -18,7 +23,8 @@ class Leftovers:
 
     def note(self, job: Job, run: Run | None) -> None:
         """A job has ended. One that was stopped may run on there, if ComfyUI did not answer or nobody was with it."""
-        if run is None or job.status is not Status.SUCCEEDED:
+        may_run_on = job.status in _STOPPED or (job.error is not None and job.error.code in _UNSEEN)
+        if run is None or may_run_on:
             self._let_go(job, has_files=run is None)
 
     def of_earlier(self, jobs: Iterable[Job]) -> None:

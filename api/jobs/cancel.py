@@ -3,7 +3,11 @@
 import threading
 from collections.abc import Callable
 
-from ..errors import JobCancelled, WorkerError
+from ..errors import JobCancelled, WorkerError, WorkerStopping
+
+
+class TakenOver(WorkerStopping):
+    """Another worker has the job now, and follows its prompt: the run ends, the prompt goes on."""
 
 
 class CancelToken:

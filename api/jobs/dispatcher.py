@@ -55,6 +55,8 @@ _AGAIN = frozenset(
 )
 # Losses by which a prompt that had begun may be the one that kills ComfyUI.
 _SUSPECT = _AGAIN - {DiskFull.code, StoreUnavailable.code}
+# After which the next run comes back to the prompt, if it is still there.
+_FOLLOWED = frozenset({DiskFull.code, StoreUnavailable.code, ComfyUnreachable.code})
 _ENDS = {
     JobCancelled.code: Status.CANCELLED,
     JobTimedOut.code: Status.TIMED_OUT,
@@ -241,7 +243,7 @@ class Dispatcher:
         except RuntimeError as error:  # the machine gives no more threads
             log.error("No thread for a job", job_id=job.id, error=str(error))
             self._hand_back(job)
-            self._leave(job, thread, seat)
+            self._leave(running, thread, seat)
 
     def _hand_back(self, job: Job) -> None:
         """A job that was not begun. Should that fail as well, its lease runs out."""
@@ -250,10 +252,12 @@ class Dispatcher:
         except WorkerError as error:
             log.warning("Job not handed back", job_id=job.id, error=error.message)
 
-    def _leave(self, job: Job, thread: threading.Thread, seat: Seat) -> None:
+    def _leave(self, running: RunningJob, thread: threading.Thread, seat: Seat) -> None:
         seat.leave()
         with self._lock:
-            self._running.pop(job.id, None)
+            # This process may have taken the job anew, after it was reset.
+            if self._running.get(running.job.id) is running:
+                del self._running[running.job.id]
             self._runs.discard(thread)
 
     def _run(self, job: Job, running: RunningJob, seat: Seat) -> None:
@@ -267,7 +271,7 @@ class Dispatcher:
             if not running.abandoned:
                 self._end(job, running, result)
         finally:
-            self._leave(job, threading.current_thread(), seat)
+            self._leave(running, threading.current_thread(), seat)
 
     def _result(self, job: Job, running: RunningJob, seat: Seat) -> dict[str, Any]:
         try:
@@ -303,10 +307,10 @@ class Dispatcher:
                     return
                 continue
             running.unwritten.over(job_id=job.id)
-            running.settle(after, result.get("code"))
             if after is None:
                 log.warning("The job was taken over meanwhile", job_id=job.id)
             elif after.is_terminal:
+                running.do_duties()
                 self._service.announce_end(after, running.measured.run(result))
                 self._sync(job.id)
             else:
@@ -327,6 +331,7 @@ class Dispatcher:
             if job.label is not None:
                 self._turned_away.note(job.label)
             delay_s = _BUSY_DELAY_S if job.label is None else 0.0
+            running.do_duties()
             return self._store.release(job.lease, tried=False, delay_s=delay_s, error=error)
         if job.label is not None:
             self._turned_away.forget(job.label)
@@ -349,6 +354,9 @@ class Dispatcher:
         return after
 
     def _put_back(self, job: Job, running: RunningJob, error: JobError, used: bool) -> Job | None:
+        if error.code not in _FOLLOWED:
+            # Before another worker brings the job's files there anew.
+            running.do_duties()
         after = self._store.release(job.lease, used=used, delay_s=self._pause_s(job, running, error), error=error)
         if after is not None and not after.is_terminal:
             log.warning("Run lost, the job is back in the line", job_id=job.id, code=error.code, used=used)

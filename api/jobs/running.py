@@ -4,8 +4,8 @@ import math
 import threading
 import time
 
-from ..errors import DiskFull, JobExpired, WorkerError, WorkerStopping
-from .cancel import CancelToken
+from ..errors import JobExpired, WorkerError
+from .cancel import CancelToken, TakenOver
 from .events import JobEvent, NodeStarted, ProgressMade, PromptAssigned, PromptStarted, StepReached
 from .hub import EventHub
 from .job import EXPIRED_TEXT, Job
@@ -24,7 +24,7 @@ class RunningJob:
 
     `abandoned`: that is no longer this process's to do.
 
-    `duties` are to be done when the end is written down: until then the run can be followed again.
+    `duties` are to be done when the end is written down, or the next run begins anew: until then it can be followed.
     """
 
     def __init__(self, job: Job, store: JobStore, hub: EventHub) -> None:
@@ -95,14 +95,10 @@ class RunningJob:
         elif job.cancel_requested:
             self.token.cancel()
 
-    def settle(self, after: Job | None, code: object) -> None:
-        """Do the duties, now that it is written down how the run ended; None: it was another's to write.
-
-        Not when the disk was full: whoever runs the job next comes back for what is made already.
-        """
-        if after is not None and (after.is_terminal or code != DiskFull.code):
-            for duty in self.duties:
-                duty()
+    def do_duties(self) -> None:
+        """Once each."""
+        while self.duties:
+            self.duties.pop()()
 
     def _note(self, event: JobEvent) -> None:
         with self._lock:
@@ -119,7 +115,7 @@ class RunningJob:
 
     def _lose(self) -> None:
         self.lost = True
-        self.token.cancel(WorkerStopping("Another worker has taken the job over."))
+        self.token.cancel(TakenOver("Another worker has taken the job over."))
 
 
 def _left_s(job: Job) -> float:

@@ -10,6 +10,8 @@ from ..logs import get_logger
 log = get_logger()
 
 _EVERY_S = 30.0
+# Nobody tries any more; longer than a try at a locked database takes.
+_STALE_S = 60.0
 
 
 class Trouble:
@@ -24,11 +26,12 @@ class Trouble:
         self._times = 0
         self._began_at = 0.0
         self._told_at = 0.0
+        self._met_at = 0.0
 
     @property
     def reason(self) -> str | None:
-        """What it is; None while there is none."""
-        return self._reason
+        """What it is; None while there is none, or it has not been met for a while."""
+        return self._reason if self._clock() - self._met_at < _STALE_S else None
 
     def met(self, reason: str, **context: Any) -> None:
         """It has gone wrong, again or for the first time."""
@@ -39,6 +42,7 @@ class Trouble:
                 self._times, self._began_at = 0, now
             self._reason = reason
             self._times += 1
+            self._met_at = now
             if not is_new and now - self._told_at < _EVERY_S:
                 return
             self._told_at = now

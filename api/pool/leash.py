@@ -1,7 +1,7 @@
 """What can be done from outside to a run on one ComfyUI: end it, take it back, or give the ComfyUI up."""
 
 from ..errors import WorkerError
-from ..jobs.cancel import CancelToken
+from ..jobs.cancel import CancelToken, TakenOver
 
 
 class Recalled(Exception):
@@ -9,7 +9,7 @@ class Recalled(Exception):
 
 
 class Leash:
-    """One per run. `cancel` is set with the job's own, and when the ComfyUI is given up.
+    """One per run. `cancel` is set with the job's own, and when the ComfyUI or the job is given up.
 
     `has_executed`: the prompt went well there, so a failure after that is no reason to render again.
     """
@@ -19,10 +19,16 @@ class Leash:
         self.recall = CancelToken()
         self.has_executed = False
         self._is_given_up = False
-        job_cancel.on_cancel(lambda: self.cancel.cancel(job_cancel.reason))
+        job_cancel.on_cancel(lambda: self._end(job_cancel.reason))
+
+    def _end(self, reason: WorkerError) -> None:
+        if isinstance(reason, TakenOver):
+            self.give_up(reason)
+        else:
+            self.cancel.cancel(reason)
 
     def give_up(self, reason: WorkerError) -> None:
-        """End the run with `reason`; its prompt stays where it is, for nobody answers there."""
+        """End the run with `reason`; its prompt stays: nobody answers there, or another worker follows it."""
         if not self.cancel.is_set():
             self._is_given_up = True
             self.cancel.cancel(reason)

@@ -59,11 +59,8 @@ class PoolTarget:
         `folder`: the job's own there goes as well; None when that is seen to.
         """
         member = self._roster.find(earlier.instance)
-        if member is None:
-            return
-        if folder is not None:
-            member.cleaner.forget(_folder_on(member, folder) if self._roster.is_several else folder, ())
-        self._roster.note_orphan(member, earlier.prompt_id)
+        if member is not None:
+            _let_go(self._roster, member, earlier, folder)
 
 
 class _Journey:
@@ -214,7 +211,13 @@ class _Journey:
         if self._ticket.pinned is None:
             self._request = replace(self._request, resume=None)
             if named is not None and not named.is_healthy:
-                self._roster.note_orphan(named, earlier.prompt_id)
+                _let_go(self._roster, named, earlier, self._request.folder)
+
+
+def _let_go(roster: Roster, member: Member, earlier: Attempt, folder: str | None) -> None:
+    if folder is not None:
+        member.cleaner.forget(_folder_on(member, folder) if roster.is_several else folder, ())
+    roster.note_orphan(member, earlier.prompt_id)
 
 
 def _has(member: Member, earlier: Attempt) -> bool:

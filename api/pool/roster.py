@@ -172,9 +172,11 @@ class Roster:
             self.changed.notify_all()
 
     def take_orphans(self, member: Member) -> set[PromptId]:
-        """The prompts nobody waits for any more; it is to forget them."""
+        """The prompts nobody waits for any more; it is to forget them. Not those that a job has come back to."""
         with self.changed:
-            orphans, member.orphans = member.orphans, set()
+            followed = {ticket.prompt_id for ticket in member.tickets if not ticket.leash.is_given_up()}
+            orphans = {prompt_id for prompt_id in member.orphans if prompt_id not in followed}
+            member.orphans -= orphans
             return orphans
 
     def note_orphan(self, member: Member, prompt_id: PromptId) -> None:

@@ -16,7 +16,7 @@ _MOST = 2000
 # An office behind one address, a proxy, or a backend that follows its users' jobs with one key is one caller too, and
 # has to fit in; yet nobody takes the room of all others.
 _MOST_OF_ONE = 500
-# Sockets whose key comes in a message take no room from callers whose key was known before.
+# Sockets whose key comes in a message have room of their own, half as much: they take none from callers with a key.
 _UNPROVEN_SHARE = 2
 _RETRY_AFTER_S = 5
 _KEYLESS = {ANONYMOUS, LINKED, UNPROVEN}

@@ -33,6 +33,7 @@ class Rig:
     def __init__(self, standin: StandinProcess, tap: WireTap, services: wiring.Services) -> None:
         self.standin = standin
         self.tap = tap
+        self.services = services
         self.client = ComfyClient(standin.url)
         self.leftovers = Leftovers(services.comfy.target, lambda job_id: f"job-{job_id}")
 
@@ -98,8 +99,18 @@ def test_a_comfyui_that_does_not_answer_is_told_when_it_does(rig: Rig) -> None:
     rig.wait_place(prompt_id, Place.RUNNING)
     os.kill(rig.standin.pid, signal.SIGSTOP)
     rig.end(prompt_id, Status.FAILED)
+    wait_for(lambda: rig.services.comfy.roster.facts()[0]["status"] != "healthy", "a look that fails")
     os.kill(rig.standin.pid, signal.SIGCONT)
     rig.wait_place(prompt_id, Place.ABSENT)
+
+
+def test_that_of_a_job_whose_prompt_is_known_to_be_over_is_not_looked_for(rig: Rig) -> None:
+    prompt_id, cancelled = rig.submit(1), rig.submit(2)
+    rig.wait_place(prompt_id, Place.RUNNING)
+    rig.end(prompt_id, Status.FAILED, Run())
+    rig.end(cancelled, Status.CANCELLED)
+    rig.wait_place(cancelled, Place.ABSENT)
+    assert locate(rig.client, prompt_id).place is Place.RUNNING
 
 
 def test_that_of_a_job_that_succeeded_is_nobodys_concern(rig: Rig) -> None:
