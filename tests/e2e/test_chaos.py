@@ -8,7 +8,7 @@ from support.chaos import VICTIMS, Chaos, Trouble, faults, full_disk, kills, loc
 from support.standin_process import StandinProcess
 
 pytestmark = pytest.mark.e2e
-_JOBS = 24
+_JOBS = 18
 
 
 @pytest.mark.timeout(180)

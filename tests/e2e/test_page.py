@@ -122,9 +122,7 @@ def test_a_workflow_runs_from_its_form_to_its_picture(visit: Visit, worker: ApiP
     assert (asked["4"]["inputs"]["width"], asked["4"]["inputs"]["height"]) == (128, 192)
     assert requests.get(f"{worker.url}/jobs/{job_id}", timeout=10).json()["priority"] == "high"
     assert page.get_by_role("link", name="Save lighthouse_00001_.png").get_attribute("download") is not None
-    assert all(
-        row == "done" for row in page.locator(".node").evaluate_all("rows => rows.map(row => row.dataset.state)")
-    )
+    page.wait_for_function("() => [...document.querySelectorAll('.node')].every(row => row.dataset.state === 'done')")
 
 
 def test_progress_previews_cancel_and_retry(visit: Visit, worker: ApiProcess) -> None:

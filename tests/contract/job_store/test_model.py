@@ -221,5 +221,5 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
 
 TestStoreAgainstModel = StoreAgainstModel.TestCase
-TestStoreAgainstModel.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+TestStoreAgainstModel.settings = settings(max_examples=20, stateful_step_count=30, deadline=None)
 TestStoreAgainstModel.pytestmark = [pytest.mark.timeout(120)]
