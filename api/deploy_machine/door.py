@@ -26,6 +26,16 @@ _AGENT = {"User-Agent": "comfyui-worker", "Connection": "close"}
 
 
 @dataclass(frozen=True, slots=True)
+class _Ask:
+    """A request; a body that is a path is sent from the file."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class _Answer:
     status: int
     body: bytes
@@ -52,11 +62,11 @@ class Door:
     def post(self, url: str, token: str | None, content: Mapping[str, Any]) -> None:
         """Send JSON. Raises DeliveryFailed when it was not taken."""
         headers = {**_bearer(token), "Content-Type": "application/json"}
-        self._tried("POST", url, headers, json.dumps(content).encode(), None, CancelToken())
+        self._tried(_Ask("POST", url, headers, json.dumps(content).encode()), CancelToken())
 
     def get(self, url: str, token: str | None, cancel: CancelToken) -> dict[str, Any]:
         """A JSON object. Raises DeliveryFailed, the reason of the cancel."""
-        answer = self._tried("GET", url, _bearer(token), None, None, cancel)
+        answer = self._tried(_Ask("GET", url, _bearer(token)), cancel)
         try:
             content = json.loads(answer.body)
         except (ValueError, RecursionError):
@@ -67,17 +77,9 @@ class Door:
 
     def put(self, url: str, headers: Mapping[str, str], path: Path, cancel: CancelToken) -> None:
         """Send a file. Raises DeliveryFailed, the reason of the cancel."""
-        self._tried("PUT", url, headers, None, path, cancel)
+        self._tried(_Ask("PUT", url, headers, path), cancel)
 
-    def _tried(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        path: Path | None,
-        cancel: CancelToken,
-    ) -> _Answer:
+    def _tried(self, ask: _Ask, cancel: CancelToken) -> _Answer:
         reason = ""
         stopped = threading.Event()
         cancel.on_cancel(stopped.set)
@@ -86,7 +88,7 @@ class Door:
                 stopped.wait(self._pause_s * 2**number * random.uniform(0.5, 1.0))  # noqa: S311
             cancel.raise_if_set()
             try:
-                answer = self._sent(method, url, headers, body, path, cancel)
+                answer = self._sent(ask, cancel)
             except InputUrlRefused as error:
                 raise DeliveryFailed(
                     f"ComfyUI Deploy is not told of the run: {error.message} (settings WEBHOOK_ALLOWED_HOSTS, "
@@ -103,29 +105,21 @@ class Door:
             reason = f"HTTP {answer.status}"
             if answer.status not in _PASSING:
                 break
-        raise DeliveryFailed(f"ComfyUI Deploy does not take what it is told of the run ({method}): {reason}.")
+        raise DeliveryFailed(f"ComfyUI Deploy does not take what it is told of the run ({ask.method}): {reason}.")
 
-    def _sent(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        path: Path | None,
-        cancel: CancelToken,
-    ) -> _Answer:
-        address = WebAddress.parse(url)
-        timeout_s = self._upload_s if path else self._timeout_s
+    def _sent(self, ask: _Ask, cancel: CancelToken) -> _Answer:
+        address = WebAddress.parse(ask.url)
+        timeout_s = self._upload_s if isinstance(ask.body, Path) else self._timeout_s
         with contextlib.ExitStack() as stack:
             cutoff = stack.enter_context(Cutoff(cancel, timeout_s))
             connection = stack.enter_context(contextlib.closing(self._connection(address, timeout_s, cutoff)))
-            content: Any = body
-            size = {}
-            if path is not None:
-                content = stack.enter_context(path.open("rb"))
-                size = {"Content-Length": str(path.stat().st_size)}
+            content: Any = ask.body
+            headers = {**_AGENT, **ask.headers}
+            if isinstance(ask.body, Path):
+                content = stack.enter_context(ask.body.open("rb"))
+                headers["Content-Length"] = str(ask.body.stat().st_size)
             try:
-                connection.request(method, address.target, body=content, headers={**_AGENT, **headers, **size})
+                connection.request(ask.method, address.target, body=content, headers=headers)
                 with connection.getresponse() as response:
                     answer = _Answer(response.status, response.read(_MOST_BYTES))
                 # A socket that was shut looks like the end of the answer.
