@@ -1,6 +1,7 @@
 """Requests to one remote endpoint: kept alive, bounded in time and size, repeated while that may help."""
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ _CHUNK_BYTES = 256 * 1024
 # A result with its files inline: RunPod's limit is a tenth of it.
 _MAX_ANSWER_BYTES = 200_000_000
 _BODY_LIMIT_S = 300.0
+# What was accepted has to be known by its id, or it could not be cancelled there.
+_HEARD_OUT_S = 5.0
 _CONNECT_S = 5.0
 _READ_S = 15.0
 _SHOWN_CHARS = 300
@@ -154,7 +157,9 @@ class Endpoint:
                 stream=True,
                 allow_redirects=False,
             ) as response:
-                answer = Answer(response.status_code, _json(_read(response, patience.cancel)), _retry_after_s(response))
+                heard_out_s = _HEARD_OUT_S if method == "POST" else 0.0
+                told = _json(_read(response, patience.cancel, heard_out_s))
+                answer = Answer(response.status_code, told, _retry_after_s(response))
         except (requests.RequestException, HTTPError) as error:
             raise self._translated(error) from error
         self._check(answer)
@@ -199,13 +204,17 @@ def protocol_error(place: Place, answer: Answer) -> ComfyProtocolError:
     )
 
 
-def _read(response: requests.Response, cancel: CancelToken) -> bytes:
+def _read(response: requests.Response, cancel: CancelToken, heard_out_s: float) -> bytes:
+    """The answer; once cancelled for so long at most."""
     body = bytearray()
-    until = time.monotonic() + _BODY_LIMIT_S
+    until, heard_until = time.monotonic() + _BODY_LIMIT_S, math.inf
     # What has come, not a whole chunk: one that comes byte by byte could be neither cancelled nor limited.
     while chunk := response.raw.read1(_CHUNK_BYTES, decode_content=True):
-        cancel.raise_if_set()
         body += chunk
+        if cancel.is_set():
+            heard_until = min(heard_until, time.monotonic() + heard_out_s)
+            if time.monotonic() >= heard_until:
+                cancel.raise_if_set()
         if len(body) > _MAX_ANSWER_BYTES or time.monotonic() > until:
             raise Passing("its answer does not end")
     return bytes(body)

@@ -1,5 +1,6 @@
 """An endpoint that answers as none should: slowly, for ever, or with words where numbers belong."""
 
+import functools
 import threading
 import time
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 from support.remote_front import RemoteFront
-from support.scripted_site import Site, answer, drip, serving
+from support.scripted_site import Site, Visit, answer, drip, serving
 
 from api.errors import ComfyUnreachable, InvalidSettings, JobCancelled
 from api.ids import InstanceName
@@ -40,6 +41,23 @@ def test_an_answer_that_comes_byte_by_byte_can_be_cancelled(site: Site, page: An
         endpoint(site.url("", "127.0.0.1")).call("GET", "/slow", Patience(token))
     # It would take hours to come to its end, or to fill a buffer.
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_the_id_of_what_was_accepted_is_heard_out(site: Site, method: str) -> None:
+    token = CancelToken()
+
+    def accepted(visit: Visit) -> None:
+        token.cancel()
+        answer(b'{"id": "r-1"}')(visit)
+
+    site.pages["/run"] = accepted
+    asked = functools.partial(endpoint(site.url("", "127.0.0.1")).call, method, "/run", Patience(token), content={})
+    if method == "POST":
+        assert asked().content == {"id": "r-1"}
+    else:
+        with pytest.raises(JobCancelled):
+            asked()
 
 
 def test_an_answer_that_is_cut_short_is_asked_for_again(site: Site) -> None:
