@@ -104,19 +104,11 @@ def test_a_comfyui_that_does_not_answer_is_told_when_it_does(rig: Rig) -> None:
     rig.wait_place(prompt_id, Place.ABSENT)
 
 
-def test_that_of_a_job_whose_prompt_is_known_to_be_over_is_not_looked_for(rig: Rig) -> None:
+@pytest.mark.parametrize("status", [Status.SUCCEEDED, Status.FAILED])
+def test_that_of_a_job_that_ran_to_its_end_is_nobodys_concern(rig: Rig, status: Status) -> None:
     prompt_id, cancelled = rig.submit(1), rig.submit(2)
     rig.wait_place(prompt_id, Place.RUNNING)
-    rig.end(prompt_id, Status.FAILED, Run())
-    rig.end(cancelled, Status.CANCELLED)
-    rig.wait_place(cancelled, Place.ABSENT)
-    assert locate(rig.client, prompt_id).place is Place.RUNNING
-
-
-def test_that_of_a_job_that_succeeded_is_nobodys_concern(rig: Rig) -> None:
-    prompt_id, cancelled = rig.submit(1), rig.submit(2)
-    rig.wait_place(prompt_id, Place.RUNNING)
-    rig.end(prompt_id, Status.SUCCEEDED, Run())
+    rig.end(prompt_id, status, Run())
     rig.end(cancelled, Status.CANCELLED)
     rig.wait_place(cancelled, Place.ABSENT)
     assert locate(rig.client, prompt_id).place is Place.RUNNING
